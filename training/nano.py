@@ -5,7 +5,8 @@ Text and vision towers start from random weights; `pretrain.py` teaches them to 
 
 What was found to matter at this width (see LOG.md): initial weights of about 1/sqrt(width) instead of
 0.02, heads of 48, one token a ref (numbers of up to three digits are never joined to what is beside
-them), every punctuation mark a token of its own, so that copying is the same tokens everywhere.
+them), every punctuation mark and the space before a word a token of its own, so that a name is the same
+tokens everywhere: quoted, in the middle of a sentence, in the listing.
 
 Not covered: training (`pretrain.py`, `sft.py`) and decoding (`apps/engine.py`).
 """
@@ -20,7 +21,7 @@ from typing import Any
 PAD, USER, ASSISTANT, END = "<|pad|>", "<|user|>", "<|assistant|>", "<|end|>"
 IMAGE, FAKE, GLOBAL = "<image>", "<fake_token_around_image>", "<global-img>"
 SPECIAL = [PAD, USER, ASSISTANT, END, IMAGE, FAKE, GLOBAL, "<end_of_utterance>"]
-PIECES = r"\n| ?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]|\s"
+PIECES = r"\n|\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]|\s"
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] != 'system' %}"
@@ -166,6 +167,32 @@ def build(size: str, tokenizer: Any, seed: int = 0) -> tuple[Any, Any]:
     model.generation_config.pad_token_id = ids(PAD)
     model.generation_config.eos_token_id = ids(END)
     return model, processor
+
+
+def transplant(folder: str | Path, model: Any, tokenizer: Any) -> None:
+    """Give `model`, fresh and with a new tokenizer, the weights of the checkpoint in `folder`.
+
+    A token that both tokenizers know keeps its embedding; a new one starts as the mean of its pieces.
+    Raises RuntimeError where the sizes differ.
+    """
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoTokenizer
+
+    old = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+    before = AutoTokenizer.from_pretrained(folder)
+    learnt = old.get_input_embeddings().weight.detach()
+    fresh = model.get_input_embeddings().weight.detach().clone()
+    known = before.get_vocab()
+    for token, number in tokenizer.get_vocab().items():
+        pieces = [known[token]] if token in known else before(tokenizer.decode([number])).input_ids
+        if pieces:
+            fresh[number] = learnt[pieces].mean(0)
+    weights = {k: v for k, v in old.state_dict().items() if v.shape != learnt.shape}
+    missing, _ = model.load_state_dict(weights, strict=False)
+    if unlike := [name for name in missing if "embed_tokens" not in name and "lm_head" not in name]:
+        raise RuntimeError(f"{folder} is of another size: it has no {unlike[0]}")
+    with torch.no_grad():
+        model.get_input_embeddings().weight.copy_(fresh)
 
 
 def save(model: Any, processor: Any, folder: Path) -> None:

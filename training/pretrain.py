@@ -1,20 +1,23 @@
 """Pretraining on drawn screens: reading, pointing, copying, putting steps in order, looking.
 
     shopfloor train pretrain --size nano --steps 6000
+    shopfloor train pretrain --data .shopfloor/data --start models/nano
 
 Several questions share a screen in one row: every question sees the page and itself but no other question
 (a block mask, with positions counted as if it stood alone), so a row is exactly what serving shows, several
 times over, for one reading of the page. Loss on the answers alone. The curriculum goes from two elements to
-many as fast as the model keeps up: screens get harder while the loss is low. Stopped at any moment it goes on
-from the last checkpoint.
+many as fast as the model keeps up: screens get harder while the loss is low. Recorded pages, where there are
+any, are mixed in with many questions each (`pages.py`), a larger share of them as the run goes on. Stopped at
+any moment it goes on from the last checkpoint.
 
-Not covered: recorded episodes (`sft.py`).
+Not covered: fine-tuning on what each role decided in recorded episodes alone (`sft.py`).
 """
 
 from __future__ import annotations
 
 import json
 import math
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,6 +30,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from training import nano
+from training.muon import Muon
+from training.pages import Album
 from training.screens import Artist, Screen
 
 IGNORE = -100
@@ -44,7 +49,9 @@ class Recipe:
     warmup: int = 200
     decay_from: float = 0.9  # share of the run after which the rate falls to a tenth
     easy: float = 0.65  # screens get harder while the running loss is below this
-    pictures: int = 3  # every so many steps are of screens with pictures
+    pictures: int = 3  # every so many steps of drawn screens are of screens with pictures
+    recorded: tuple[float, float] = (0.3, 0.8)  # share of steps of recorded pages, at first and in the end
+    start: str = ""  # a checkpoint to go on from, whatever its tokenizer
     seed: int = 0
     workers: int = 0
     checkpoint_seconds: float = 300.0
@@ -122,9 +129,18 @@ def collate(rows: Sequence[Row], pad: int) -> dict[str, torch.Tensor]:
 class Screens(Dataset[dict[str, torch.Tensor]]):
     """Step i's batch, made from (seed, i) alone, so that a run goes on anywhere."""
 
-    def __init__(self, recipe: Recipe, processor: Any, side: int, start: int, hardness: torch.Tensor) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        processor: Any,
+        side: int,
+        start: int,
+        hardness: torch.Tensor,
+        album: Album | None,
+    ) -> None:
         self.recipe, self.processor, self.side, self.start = recipe, processor, side, start
         self.hardness = hardness  # one number, shared with the processes that draw
+        self.album = album
 
     def __len__(self) -> int:
         return max(0, self.recipe.steps - self.start)
@@ -132,15 +148,17 @@ class Screens(Dataset[dict[str, torch.Tensor]]):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         recipe, step = self.recipe, self.start + index
         hardness = float(self.hardness)
-        picture = step % recipe.pictures == recipe.pictures - 1
-        rows = [
-            pack(
-                Artist(f"{recipe.seed}/{step}/{i}", hardness, self.side).screen(recipe.questions, picture),
-                self.processor,
-            )
-            for i in range(recipe.batch)
-        ]
-        return collate(rows, self.processor.tokenizer.pad_token_id)
+        first, last = recipe.recorded
+        draw = random.Random(f"{recipe.seed}/{step}")
+        if self.album and draw.random() < first + (last - first) * step / recipe.steps:
+            found = [self.album.page(draw).screen(recipe.questions, draw) for _ in range(recipe.batch)]
+        else:
+            picture = step % recipe.pictures == recipe.pictures - 1
+            found = [
+                Artist(f"{recipe.seed}/{step}/{i}", hardness, self.side).screen(recipe.questions, picture)
+                for i in range(recipe.batch)
+            ]
+        return collate([pack(s, self.processor) for s in found], self.processor.tokenizer.pad_token_id)
 
 
 def answers(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -172,7 +190,10 @@ def held_out(model: Any, processor: Any, side: int, screens: int = 40) -> dict[s
                 if "colour" in question.text:
                     cue = "colour"
                 elif cue == "act":
-                    cue = question.answer.split("(")[0].split()[-1] + ("+" if "did:" in question.text else "")
+                    later = " later" if "did:" in question.text else ""
+                    cue = question.answer.split("(")[0].split()[-1] + later
+                elif cue.startswith("read"):
+                    cue = "read"
                 right.setdefault(cue, []).append(all(this))
     model.train()
     scores = {cue: sum(hits) / len(hits) for cue, hits in sorted(right.items())}
@@ -187,17 +208,25 @@ def schedule(recipe: Recipe, step: int) -> float:
     return 1.0 if past <= 0 else 0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, past)))
 
 
-def corpus(seed: int, count: int = 3000) -> list[str]:
+def corpus(seed: int, album: Album | None, count: int = 3000) -> list[str]:
     """Texts to learn the tokenizer from."""
-    texts = []
+    texts = list(album.texts()) if album else []
     for number in range(count):
         screen = Artist(f"tokenizer/{seed}/{number}", 1.0).screen(6, picture=number % 4 == 3)
         texts.append(screen.page + "".join(q.text + q.answer for q in screen.questions))
     return texts
 
 
-def pretrain(recipe: Recipe, out: Path, report: Callable[[int, dict[str, float]], None]) -> Path:
-    """Train a nano model from scratch, or go on where `out` stands; returns the checkpoint's folder."""
+def pretrain(
+    recipe: Recipe,
+    out: Path,
+    report: Callable[[int, dict[str, float]], None],
+    album: Album | None = None,
+) -> Path:
+    """Train a nano model from scratch or from `recipe.start`, or go on where `out` stands.
+
+    Returns the checkpoint's folder.
+    """
     dial = nano.SIZES[recipe.size]
     folder, state_file = out / "checkpoint", out / "state.pt"
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -210,8 +239,10 @@ def pretrain(recipe: Recipe, out: Path, report: Callable[[int, dict[str, float]]
         state = torch.load(state_file, map_location=device, weights_only=True)
     else:
         out.mkdir(parents=True, exist_ok=True)
-        tokenizer = nano.train_tokenizer(corpus(recipe.seed), dial.vocabulary)
+        tokenizer = nano.train_tokenizer(corpus(recipe.seed, album), dial.vocabulary)
         model, processor = nano.build(recipe.size, tokenizer, recipe.seed)
+        if recipe.start:
+            nano.transplant(recipe.start, model, tokenizer)
     model.to(device).train()
     optimizer = make_optimizer(model, recipe.rate)
     if state:
@@ -219,7 +250,7 @@ def pretrain(recipe: Recipe, out: Path, report: Callable[[int, dict[str, float]]
     start = state.get("step", 0)
     hardness = torch.tensor(state.get("hardness", 0.0)).share_memory_()
     running = state.get("running", 5.0)
-    screens = Screens(recipe, processor, dial.image, start, hardness)
+    screens = Screens(recipe, processor, dial.image, start, hardness, album)
     loader = DataLoader(screens, batch_size=None, num_workers=recipe.workers)
 
     def checkpoint(step: int) -> None:
@@ -244,7 +275,7 @@ def pretrain(recipe: Recipe, out: Path, report: Callable[[int, dict[str, float]]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         losses.append(loss.item())
-        if "pixel_values" not in batch:
+        if "pixel_values" not in batch:  # drawn, and nothing to look at
             running += 0.03 * (losses[-1] - running)
             if running < recipe.easy:
                 hardness.fill_(min(1.0, float(hardness) + 0.002))
@@ -265,16 +296,24 @@ def pretrain(recipe: Recipe, out: Path, report: Callable[[int, dict[str, float]]
     return folder
 
 
-def make_optimizer(model: Any, rate: float) -> torch.optim.AdamW:
-    """AdamW; the vision tower learns at half the rate (it diverges at the text's), no decay on vectors."""
-    groups: dict[tuple[bool, bool], list[Any]] = {}
+def make_optimizer(model: Any, rate: float) -> Muon:
+    """Muon for the layers' matrices, AdamW for embeddings and vectors, without decay on the latter.
+
+    The vision tower learns at half the rate: it diverges at the text's.
+    """
+    groups: dict[tuple[bool, bool, bool], list[Any]] = {}
     for name, parameter in model.named_parameters():
-        groups.setdefault(("vision_model" in name, parameter.ndim >= 2), []).append(parameter)
-    return torch.optim.AdamW(
+        matrix = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
+        groups.setdefault(("vision_model" in name, parameter.ndim >= 2, matrix), []).append(parameter)
+    return Muon(
         [
-            {"params": p, "rate": rate * (0.5 if vision else 1.0), "weight_decay": 0.05 if matrix else 0.0}
-            for (vision, matrix), p in groups.items()
+            {
+                "params": found,
+                "rate": rate * (0.5 if vision else 1.0),
+                "weight_decay": 0.05 if decays else 0.0,
+                "muon": matrix,
+            }
+            for (vision, decays, matrix), found in groups.items()
         ],
         lr=rate,
-        betas=(0.9, 0.95),
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 import string
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,10 @@ COLOURS = {
     "red": (215, 40, 40), "green": (40, 160, 70), "blue": (45, 85, 215), "yellow": (240, 210, 40),
     "black": (20, 20, 20), "white": (250, 250, 250), "orange": (240, 140, 30), "purple": (130, 60, 180),
 }  # fmt: skip
+SUBMITS = (
+    *("Save", "Submit", "OK", "Send", "Update", "Save changes", "Apply", "Confirm", "Store", "Done"),
+    *("Apply changes", "Create", "Add", "Post", "Login", "Search", "Go", "Sign in", "Continue"),
+)
 SHAPES = ("circle", "square", "triangle")
 FRAMES = ("{}", "{}.", "Please {}.", "{} now.", "You should {}.", "I want you to {}.")
 
@@ -81,6 +86,12 @@ class Artist:
                 asked.append(question)
         self.random.shuffle(asked)
         return Screen(page.text() + "\n", tuple(asked), seen)
+
+    def asides(self, page: Observation, count: int) -> tuple[Question, ...]:
+        """Up to `count` questions of one action on a page that was seen, not drawn."""
+        kinds = (self._read, self._click, self._click, self._fill, self._fill, self._choose, self._choose)
+        asked = (self.random.choice(kinds)(page) for _ in range(2 * count))
+        return tuple(question for question in asked if question)[:count]
 
     # words
 
@@ -158,6 +169,8 @@ class Artist:
             elif kind < 0.6:
                 element = replace(element, role="checkbox", states=r.choice(((), ("checked",))))
             elements.append(element)
+        if r.random() < 0.5 and not used & {name.lower() for name in SUBMITS}:
+            elements.append(Element(ref + 1, "button", r.choice(SUBMITS), Box(0, 760, 90, 20)))
         if not any(e.ref for e in elements):
             elements.append(Element(ref + 1, "button", self._name(), Box(0, 0, 90, 20)))
         title = self._name()
@@ -166,7 +179,8 @@ class Artist:
         )  # fmt: skip
 
     def _one(self, page: Observation, *roles: str) -> Element | None:
-        fitting = [e for e in page.elements if e.ref and e.role in roles]
+        names = Counter(e.name for e in page.elements if e.ref)
+        fitting = [e for e in page.actionable() if e.role in roles and e.name and names[e.name] == 1]
         return self.random.choice(fitting) if fitting else None
 
     def _said(self, text: str, quoted: float = 0.6) -> str:
@@ -185,11 +199,13 @@ class Artist:
 
     # questions of one action
 
-    def _read(self, page: Observation) -> Question:
+    def _read(self, page: Observation) -> Question | None:
         """Some lines of the page again: plain copying, from which pointing grows."""
         lines = page.text().splitlines()[1:]
+        if not lines:
+            return None
         start = self.random.randrange(len(lines))
-        chosen = lines[start : start + 4]
+        chosen = lines[start : start + 3]
         return Question(f"read from {chosen[0][:40]}:" if start else "read:", "\n".join(chosen))
 
     def _click(self, page: Observation) -> Question | None:
@@ -275,7 +291,10 @@ class Artist:
                 clauses.append(self._fill_clause(element, value))
                 actions.append(Action("fill", (target, value)))
         button = self._one(page, "button", "link")
-        if button and (r.random() < 0.85 or not actions):
+        submit = next((e for e in page.elements if e.name in SUBMITS and e.role == "button"), None)
+        if submit and actions and r.random() < 0.6:  # a form is sent off, said or not
+            actions.append(Action("click", (submit.ref or 0,)))
+        elif button and (r.random() < 0.85 or not actions):
             name = self._said(button.name)
             clauses.append(
                 r.choice((f"click {name}", f"press {name}", f"press the {name} button", f"then {name}"))

@@ -12,9 +12,10 @@ Not covered: MiniWoB++'s other hundred tasks; add a row to `FAMILIES` with an or
 
 from __future__ import annotations
 
+import random
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +26,7 @@ from typing import Any
 from tools.actions import Action
 from tools.environment import Environment, EnvironmentDown, Start
 from tools.observation import EDITABLE, Element, Observation
+from trajectories.episode import Episode
 from trajectories.tasks import Outcome
 
 VIEWPORT = (332, 214)  # MiniWoB++'s own: the task's 160 x 210, and room beside it
@@ -206,6 +208,11 @@ class MiniWob:
             raise RuntimeError("use the suite as a context manager: async with MiniWob() as suite")
         port = self._server.server_address[1]
         return MiniWobTask(family, seed, f"http://127.0.0.1:{port}/miniwob/{family}.html")
+
+    def asides(
+        self, episode: Episode, at: int, count: int, draw: random.Random
+    ) -> Iterator[tuple[str, Action]]:
+        return iter(())  # a page's goal is made by the page itself
 
     async def __aenter__(self) -> MiniWob:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Pages, directory=str(_html())))

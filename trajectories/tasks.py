@@ -8,13 +8,17 @@ Not covered: the tasks themselves (`helpdesk/tasks.py`, `miniwob.py`) and runnin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tools.actions import Action
 from tools.environment import Environment
 from tools.observation import Observation
+
+if TYPE_CHECKING:
+    from trajectories.episode import Episode
 
 HELD_OUT_FROM = 1_000_000  # seeds from here on are for evaluation only
 
@@ -70,6 +74,13 @@ class Suite(Protocol):
     looks_only: frozenset[str]  # families that can only be done by looking at the screenshot
 
     def task(self, family: str, seed: int) -> Task: ...
+
+    def asides(
+        self, episode: Episode, at: int, count: int, draw: random.Random
+    ) -> Iterator[tuple[str, Action]]:
+        """Up to `count` other goals for the page `at` steps into a recorded episode, each with what the
+        oracle would do next; none where no oracle can tell. Needs no opened suite."""
+        ...
 
     async def __aenter__(self) -> Suite: ...
 

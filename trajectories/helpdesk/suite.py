@@ -6,7 +6,13 @@ async with HelpDesk() as suite:
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
+
+from tools.actions import Action
+from trajectories.episode import Episode
 from trajectories.helpdesk import tasks_customers, tasks_desk, tasks_tickets
+from trajectories.helpdesk.asides import asides
 from trajectories.helpdesk.server import HelpDeskServer
 from trajectories.helpdesk.tasks import FAMILIES, HelpDeskTask
 
@@ -35,6 +41,11 @@ class HelpDesk:
     def task(self, family: str, seed: int) -> HelpDeskTask:
         """A task of a family. Raises KeyError for a family that is not there."""
         return HelpDeskTask(self.server, family, seed)
+
+    def asides(
+        self, episode: Episode, at: int, count: int, draw: random.Random
+    ) -> Iterator[tuple[str, Action]]:
+        return asides(episode, at, count, draw)
 
     async def __aenter__(self) -> HelpDesk:
         await self.server.__aenter__()

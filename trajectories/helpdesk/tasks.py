@@ -9,9 +9,11 @@ Not covered: the families (`tasks_customers.py`, `tasks_tickets.py`, `tasks_desk
 from __future__ import annotations
 
 import random
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qsl, urlsplit
 
 from tools.actions import Action, quote
@@ -43,14 +45,18 @@ class Plan:
 
 
 class Maker:
-    """What a family makes its plan from."""
+    """What a family makes its plan from.
 
-    def __init__(self, family: str, seed: int) -> None:
+    With `world_seed` the plan is for that world instead of the seed's own; `here` is the path of a page that
+    "this ticket" or "this customer" then means.
+    """
+
+    def __init__(self, family: str, seed: int | str, world_seed: int | None = None, here: str = "") -> None:
         self.random = random.Random(f"{family}/{seed}")
         # Each family has worlds and looks of its own; a checksum keeps them apart without a table.
-        self.world_seed = zlib.crc32(f"{family}/{seed}".encode())
-        self.world = World.of(self.world_seed)
-        self.look = Look.of(self.world_seed)
+        self.world_seed = zlib.crc32(f"{family}/{seed}".encode()) if world_seed is None else world_seed
+        self.world, self.look = _known(self.world_seed)
+        self.here = here
 
     def say(self, *templates: str, **values: str) -> str:
         """One of the templates, filled in: `{x}` as it is, `{x!r}` quoted as it must be typed or clicked."""
@@ -84,11 +90,24 @@ class Maker:
         return value
 
     def customer(self) -> Row:
-        return self.random.choice(self.world.customers)
+        """The customer of the page that is `here`, else any."""
+        return self._this("customers") or self.random.choice(self.world.customers)
 
     def ticket(self, *states: str) -> Row:
-        """A ticket, of one of the states if any is given."""
-        return self.random.choice([t for t in self.world.tickets if not states or t["state"] in states])
+        """The ticket of the page that is `here`, else any; of one of the states if any is given."""
+        fitting = [t for t in self.world.tickets if not states or t["state"] in states]
+        this = self._this("tickets")
+        return this if this in fitting and this else self.random.choice(fitting)
+
+    def _this(self, section: str) -> Row | None:
+        match = re.match(rf"/{section}/(\d+)", self.here)
+        rows: list[Row] = getattr(self.world, section)
+        return rows[int(match[1]) - 1] if match and int(match[1]) <= len(rows) else None
+
+
+@lru_cache(256)
+def _known(world_seed: int) -> tuple[World, Look]:
+    return World.of(world_seed), Look.of(world_seed)
 
 
 class Said(str):
@@ -162,7 +181,7 @@ class HelpDeskTask:
             return False
         if self.plan.view is None:
             return True
-        return any(_place(page) == _place(self.plan.view) for page in self.server.seen())
+        return any(is_at(page, self.plan.view) for page in self.server.seen())
 
     def spoiled(self) -> bool:
         """Whether something has changed that no form of this task can put right."""
@@ -185,24 +204,46 @@ class HelpDeskTask:
         page = Page(observation, self.maker.look)
         if self.reached():
             return DONE
+        if self.spoiled():
+            return Action("report_infeasible", ("something else was changed",))
+        if page.path == "/login" and self.plan.signed_in:
+            return Action("report_infeasible", ("signed out",))
+        if self._report_unasked() and not page.dialog:
+            return _or_home(page, lambda p: p.to_section("status", "/status") or p.press("withdraw"))
+        return advice(self.plan, page)
+
+
+def advice(plan: Plan, page: Page) -> Action:
+    """What the plan's expert does next on a page, where nothing was changed yet that should not be."""
+
+    def expert(page: Page) -> Action:
+        return page.answer(yes=plan.confirm == page.path) if page.dialog else plan.expert(page)
+
+    return _or_home(page, expert)
+
+
+def _or_home(page: Page, expert: Callable[[Page], Action]) -> Action:
+    try:
+        return expert(page)
+    except Lost:
         try:
-            if self.spoiled():
-                return Action("report_infeasible", ("something else was changed",))
-            if page.dialog:
-                return page.answer(yes=self.plan.confirm == page.path)
-            if page.path == "/login" and self.plan.signed_in:
-                return Action("report_infeasible", ("signed out",))
-            if self._report_unasked():
-                return page.to_section("status", "/status") or page.press("withdraw")
-            return self.plan.expert(page)
+            return page.section("dashboard")
         except Lost:
-            try:
-                return page.section("dashboard")
-            except Lost:
-                return Action("go_back")
+            return Action("go_back")
 
 
-def _place(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+def place(url: str) -> str:
+    """Path and query of an address."""
+    split = urlsplit(url)
+    return f"{split.path}?{split.query}" if split.query else split.path
+
+
+def is_at(url: str, view: str) -> bool:
+    """Whether two addresses show the same page of the help desk."""
+    return _shown(url) == _shown(view)
+
+
+def _shown(text: str) -> tuple[str, tuple[tuple[str, str], ...]]:
     """A path and its query without what says nothing: empty values and the first page."""
     split = urlsplit(text)
     query = (pair for pair in parse_qsl(split.query) if pair != ("page", "1"))

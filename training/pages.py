@@ -1,0 +1,122 @@
+"""Recorded pages as screens: every question that can be asked of one, with its answer.
+
+A page of an episode carries the questions the episode itself answers (all three roles), those of other goals
+whose oracle can tell what to do here (`Suite.asides`), and plain ones (`Artist.asides`). Sharing one reading
+of the page they cost a small part of what a row for each would. Kept as one parquet file, made once.
+
+Not covered: drawn screens (`screens.py`), rows of single questions (`sft.py`).
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from agents import prompts
+from training.screens import Artist, Question, Screen
+from trajectories.episode import Episode
+from trajectories.examples import NOT_YET, examples, pairs
+from trajectories.suites import open_suite
+
+ASIDES = 8  # other goals kept for each page
+PLAIN = 5  # plain questions kept for each page
+GOAL = "goal: "
+
+
+@dataclass(frozen=True)
+class Page:
+    """One recorded look: text, picture (PNG bytes) and the questions on it, the episode's own apart."""
+
+    family: str
+    text: str
+    picture: bytes | None
+    own: tuple[Question, ...]
+    others: tuple[Question, ...]
+
+    def screen(self, count: int, draw: random.Random) -> Screen:
+        """A screen with `count` of the questions: up to half are the episode's own."""
+        own = draw.sample(self.own, min(len(self.own), (count + 1) // 2))
+        others = draw.sample(self.others, min(len(self.others), count - len(own)))
+        asked = own + others
+        draw.shuffle(asked)
+        picture = Image.open(BytesIO(self.picture)).convert("RGB") if self.picture else None
+        return Screen(self.text, tuple(asked), picture)
+
+
+def pages(episodes: Iterable[Episode], shrink: Callable[[bytes], bytes], seed: int = 0) -> Iterator[Page]:
+    """The pages of episodes, in their order; looks that read the same within an episode are one page."""
+    for episode, other in pairs(episodes):
+        draw = random.Random(f"{seed}/{episode.id}")
+        own: dict[str, list[Question]] = defaultdict(list)
+        for example in examples(episode, other):
+            page, asked = example.prompt.split("\n" + GOAL, 1)
+            own[page].append(Question(GOAL + asked, example.answer))
+        for at in range(len(episode.steps) + 1):
+            look = episode.steps[at].observation if at < len(episode.steps) else episode.final
+            if not (questions := own.pop(look.text(), None)):
+                continue
+            picture = shrink(look.screenshot) if look.screenshot else None
+            others = (*_asides(episode, at, draw), *Artist(str(draw.random())).asides(look, PLAIN))
+            yield Page(
+                f"{episode.suite}/{episode.family}", look.text() + "\n", picture, tuple(questions), others
+            )
+
+
+def _asides(episode: Episode, at: int, draw: random.Random) -> Iterator[Question]:
+    look = episode.steps[at].observation if at < len(episode.steps) else episode.final
+    history = [step.decision.action for step in episode.steps[:at]]
+    page = len(look.text()) + 1
+    from trajectories.goals import reword
+
+    for goal, action in open_suite(episode.suite).asides(episode, at, ASIDES, draw):
+        said = reword(goal, draw.choice((0, draw.randrange(1, 1000), draw.randrange(1, 1000))))
+        before = history if draw.random() < 0.6 else []
+        if not action.final and draw.random() < 0.2:
+            yield Question(prompts.result_review_text(said, look, before)[page:], NOT_YET)
+        else:
+            yield Question(prompts.actor_text(said, look, before)[page:], str(action))
+
+
+def write(found: Iterable[Page], file: Path) -> None:
+    """Keep pages in a parquet file; whole or absent."""
+    rows = [
+        {
+            "family": p.family,
+            "text": p.text,
+            "picture": p.picture,
+            "own": [[q.text, q.answer] for q in p.own],
+            "others": [[q.text, q.answer] for q in p.others],
+        }
+        for p in found
+    ]
+    aside = file.with_suffix(".new")
+    pd.DataFrame(rows).to_parquet(aside)
+    aside.rename(file)
+
+
+class Album:
+    """The pages of a file, drawn family by family, longer families more often."""
+
+    def __init__(self, file: Path) -> None:
+        self.families: dict[str, list[Page]] = defaultdict(list)
+        for row in pd.read_parquet(file).to_dict("records"):
+            own, others = (tuple(Question(*pair) for pair in row[k]) for k in ("own", "others"))
+            page = Page(row["family"], row["text"], row["picture"], own, others)
+            self.families[page.family].append(page)
+
+    def page(self, draw: random.Random) -> Page:
+        """Any page: its family first, so that rare families count as much as common ones."""
+        return draw.choice(self.families[draw.choice(sorted(self.families))])
+
+    def texts(self) -> Iterator[str]:
+        """Every page with its questions and answers, to learn a tokenizer from."""
+        for found in self.families.values():
+            for page in found:
+                yield page.text + "".join(q.text + q.answer for q in (*page.own, *page.others))
