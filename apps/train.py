@@ -27,8 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
     pre = stages.add_parser("pretrain", help="from random weights, on drawn screens")
     pre.add_argument("--size", default="nano", help="tiny, nano or micro (default: nano)")
-    pre.add_argument("--steps", type=int, default=5000)
-    pre.add_argument("--batch", type=int, default=4, help="screens a step (default: 4)")
+    pre.add_argument(
+        "--data", type=Path, action="append", default=[], metavar="DIR", help="recorded episodes; repeatable"
+    )
+    pre.add_argument("--from", dest="start", default="", metavar="FOLDER", help="a checkpoint to go on from")
+    pre.add_argument("--steps", type=int, default=8000)
+    pre.add_argument("--batch", type=int, default=6, help="screens a step (default: 6)")
     pre.add_argument("--rate", type=float, default=1.5e-3, help="learning rate (default: 1.5e-3)")
     pre.add_argument("--workers", type=int, default=0, help="processes that draw (default: 0, this one)")
 
@@ -90,19 +94,60 @@ def _pretrain(args: argparse.Namespace) -> dict[str, Any]:
 
     if args.size not in SIZES:
         raise ValueError(f"no size {args.size!r}; there are {', '.join(SIZES)}")
+    from training import together
     from training.pretrain import Recipe, pretrain
 
-    recipe = Recipe(args.size, args.steps, args.batch, rate=args.rate, seed=args.seed, workers=args.workers)
+    out = _run_folder(args, f"pretrain-{args.size}")
+    recipe = Recipe(
+        args.size,
+        args.steps,
+        args.batch,
+        rate=args.rate,
+        start=args.start,
+        seed=args.seed,
+        workers=args.workers,
+    )
+    params = {**asdict(recipe), "data": [store.digest() for store in _stores(args.data)]}
+    if not together.rank():
+        _same_run(out, params)
+    album = _album(args.data, out, args.size) if args.data else None
     began = time.monotonic()
-    with start_run("pretrain", asdict(recipe)) as tracked:
+    if together.rank():  # one of several processes, and not the one that reports
+        return {"model": str(pretrain(recipe, out, lambda step, metrics: None, album))}
+    with start_run("pretrain", params) as tracked:
 
         def report(step: int, metrics: dict[str, float]) -> None:
             tracked.log_metrics(metrics, step)
             shown = "  ".join(f"{k} {v:.3g}" for k, v in metrics.items())
             print(f"{step}/{recipe.steps}  {time.monotonic() - began:.0f} s  {shown}", file=sys.stderr)
 
-        folder = pretrain(recipe, _run_folder(args, f"pretrain-{args.size}"), report)
+        folder = pretrain(recipe, out, report, album)
     return {"model": str(folder), "seconds": round(time.monotonic() - began)}
+
+
+def _album(data: Sequence[Path], out: Path, size: str) -> Any:
+    """The pages of the episodes, made once a run: shrinking thousands of screenshots takes minutes."""
+    from training import nano, pages
+    from training.sft import shrinker
+
+    kept = out / "pages.parquet"
+    if not kept.exists():
+        _, processor = nano.build(size, nano.train_tokenizer(["a"], 512))
+        episodes = (episode for store in _stores(data) for episode in store)
+        pages.write(pages.pages(episodes, shrinker(processor)), kept)
+    return pages.Album(kept)
+
+
+def _stores(folders: Sequence[Path]) -> list[Any]:
+    """The episode stores of data folders. Raises ValueError where there is no episode."""
+    from trajectories.store import Store
+
+    stores = [Store(folder / "episodes" if (folder / "episodes").is_dir() else folder) for folder in folders]
+    if folders and not any(len(store) for store in stores):
+        raise ValueError(
+            f"no episodes in {', '.join(map(str, folders))}; make some: shopfloor generate helpdesk"
+        )
+    return stores
 
 
 def _sft(args: argparse.Namespace) -> dict[str, Any]:
@@ -110,19 +155,12 @@ def _sft(args: argparse.Namespace) -> dict[str, Any]:
     from training.nano import SIZES
     from training.registry import register, resolve
     from training.tracking import start_run
-    from trajectories.store import Store
 
     start = args.model
     if start in SIZES:
         pretrained = home() / "runs" / f"pretrain-{start}" / "checkpoint"
         start = str(pretrained if pretrained.exists() else resolve(None))
-    stores = [
-        Store(folder / "episodes" if (folder / "episodes").is_dir() else folder) for folder in args.data
-    ]
-    if not any(len(store) for store in stores):
-        raise ValueError(
-            f"no episodes in {', '.join(map(str, args.data))}; make some: shopfloor generate helpdesk"
-        )
+    stores = _stores(args.data)
     import pandas as pd
     from transformers import AutoProcessor
 

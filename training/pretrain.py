@@ -1,7 +1,7 @@
 """Pretraining on drawn screens: reading, pointing, copying, putting steps in order, looking.
 
     shopfloor train pretrain --size nano --steps 6000
-    shopfloor train pretrain --data .shopfloor/data --start models/nano
+    shopfloor train pretrain --data .shopfloor/data --from models/nano
 
 Several questions share a screen in one row: every question sees the page and itself but no other question
 (a block mask, with positions counted as if it stood alone), so a row is exactly what serving shows, several
@@ -29,7 +29,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from training import nano
+from training import nano, together
 from training.muon import Muon
 from training.pages import Album
 from training.screens import Artist, Screen
@@ -42,19 +42,19 @@ class Recipe:
     """What a run is made of; `batch` is screens a step."""
 
     size: str = "nano"
-    steps: int = 12000
-    batch: int = 4
-    questions: int = 6
+    steps: int = 8000
+    batch: int = 6
+    questions: int = 7
     rate: float = 1.5e-3
     warmup: int = 200
-    decay_from: float = 0.9  # share of the run after which the rate falls to a tenth
+    decay_from: float = 0.7  # share of the run after which the rate falls to a tenth
     easy: float = 0.65  # screens get harder while the running loss is below this
     pictures: int = 3  # every so many steps of drawn screens are of screens with pictures
-    recorded: tuple[float, float] = (0.3, 0.8)  # share of steps of recorded pages, at first and in the end
+    recorded: tuple[float, float] = (0.5, 0.85)  # share of steps of recorded pages, at first and in the end
     start: str = ""  # a checkpoint to go on from, whatever its tokenizer
     seed: int = 0
     workers: int = 0
-    checkpoint_seconds: float = 300.0
+    checkpoint_seconds: float = 120.0
 
 
 @dataclass(frozen=True)
@@ -151,12 +151,13 @@ class Screens(Dataset[dict[str, torch.Tensor]]):
         first, last = recipe.recorded
         draw = random.Random(f"{recipe.seed}/{step}")
         if self.album and draw.random() < first + (last - first) * step / recipe.steps:
+            draw = random.Random(f"{recipe.seed}/{step}/{together.rank()}")
             found = [self.album.page(draw).screen(recipe.questions, draw) for _ in range(recipe.batch)]
         else:
             picture = step % recipe.pictures == recipe.pictures - 1
             found = [
                 Artist(f"{recipe.seed}/{step}/{i}", hardness, self.side).screen(recipe.questions, picture)
-                for i in range(recipe.batch)
+                for i in range(together.rank() * recipe.batch, (together.rank() + 1) * recipe.batch)
             ]
         return collate([pack(s, self.processor) for s in found], self.processor.tokenizer.pad_token_id)
 
@@ -208,7 +209,7 @@ def schedule(recipe: Recipe, step: int) -> float:
     return 1.0 if past <= 0 else 0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, past)))
 
 
-def corpus(seed: int, album: Album | None, count: int = 3000) -> list[str]:
+def corpus(seed: int, album: Album | None = None, count: int = 3000) -> list[str]:
     """Texts to learn the tokenizer from."""
     texts = list(album.texts()) if album else []
     for number in range(count):
@@ -228,6 +229,8 @@ def pretrain(
     Returns the checkpoint's folder.
     """
     dial = nano.SIZES[recipe.size]
+    together.meet()
+    chief = together.rank() == 0
     folder, state_file = out / "checkpoint", out / "state.pt"
     device = "cuda" if torch.cuda.is_available() else "cpu"
     state: dict[str, Any] = {}
@@ -254,6 +257,8 @@ def pretrain(
     loader = DataLoader(screens, batch_size=None, num_workers=recipe.workers)
 
     def checkpoint(step: int) -> None:
+        if not chief:
+            return
         nano.save(model, processor, folder)
         aside = state_file.with_suffix(".new")
         now = {"step": step, "hardness": float(hardness), "running": running}
@@ -266,30 +271,32 @@ def pretrain(
     for step, batch in enumerate(loader, start):
         for group in optimizer.param_groups:
             group["lr"] = group["rate"] * schedule(recipe, step)
-        tokens += int((batch["position_ids"] > 0).sum())
+        tokens += together.world() * int((batch["position_ids"] > 0).sum())
         with torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
             logits, wanted = answers(model, {k: v.to(device, non_blocking=True) for k, v in batch.items()})
         loss = torch.nn.functional.cross_entropy(logits.float(), wanted)
         loss.backward()
+        losses.append(together.average(model, loss))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        losses.append(loss.item())
         if "pixel_values" not in batch:  # drawn, and nothing to look at
             running += 0.03 * (losses[-1] - running)
             if running < recipe.easy:
-                hardness.fill_(min(1.0, float(hardness) + 0.002))
-        if (step + 1) % 100 == 0:
+                hardness.fill_(min(1.0, float(hardness) + 0.004))
+        if (step + 1) % 100 == 0 and chief:
             seconds = time.monotonic() - began
             figures = {"loss": sum(losses) / len(losses), "running": running, "hardness": float(hardness)}
             report(step + 1, {**figures, "tokens_per_second": tokens / seconds})
             losses = []
-        if (step + 1) % 1000 == 0:
+        if (step + 1) % 1000 == 0 and chief:
             report(step + 1, {f"held_out/{k}": v for k, v in held_out(model, processor, dial.image).items()})
         if time.monotonic() - saved > recipe.checkpoint_seconds:
             checkpoint(step + 1)
             saved = time.monotonic()
     checkpoint(recipe.steps)
+    if not chief:
+        return folder
     scores = held_out(model, processor, dial.image, screens=100)
     (out / "scores.json").write_text(json.dumps(scores, indent=1))
     report(recipe.steps, {f"held_out/{k}": v for k, v in scores.items()})

@@ -13,7 +13,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from training import nano
     from training.pretrain import corpus
 
-    tokenizer = nano.train_tokenizer(corpus(0, 200), nano.SIZES["tiny"].vocabulary)
+    tokenizer = nano.train_tokenizer(corpus(0, count=200), nano.SIZES["tiny"].vocabulary)
     folder = tmp_path_factory.mktemp("tiny") / "model"
     nano.save(*nano.build("tiny", tokenizer), folder)
     return folder

@@ -1,0 +1,48 @@
+"""Recorded pages as screens, kept in a file and drawn from it."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from tools.actions import parse
+from tools.browser import Browser
+from training import pages
+from training.pretrain import Recipe, pretrain
+from trajectories.helpdesk.suite import HelpDesk
+from trajectories.rollout import oracle_policy, roll_out
+
+
+async def test_pages_carry_own_and_other_questions(chromium_path: str, tmp_path: Path) -> None:
+    """A real episode's pages: every question of the episode once, others beside them, all answerable here;
+    and a tiny model trains on them."""
+    async with Browser() as browser, HelpDesk() as suite:
+        task = suite.task("comment-from-home", 3)
+        episode = await roll_out(task, oracle_policy(task), browser.environment())
+    file = tmp_path / "pages.parquet"
+    pages.write(pages.pages([episode], lambda png: png), file)
+    (found,) = pages.Album(file).families.values()
+    acted = [q.answer for page in found for q in page.own if q.text.endswith("act:")]
+    assert acted == [str(step.decision.action) for step in episode.steps]
+    for page in found:
+        assert len(page.others) >= 5
+        screen = page.screen(6, random.Random(0))
+        assert len(screen.questions) == 6 and screen.picture is not None
+        for question in screen.questions:
+            if question.text.endswith("act:") and not (action := parse(question.answer)).final:
+                assert f'"{action.label}" [{action.args[0]}]' in page.text
+    small = tmp_path / "small.parquet"
+    pages.write(pages.pages([episode], _square), small)
+    recipe = Recipe("tiny", steps=4, batch=2, questions=3, recorded=(1.0, 1.0))
+    assert pretrain(recipe, tmp_path / "run", lambda step, metrics: None, pages.Album(small)).is_dir()
+
+
+def _square(png: bytes) -> bytes:
+    """What the tiny model's processor would make of a screenshot: 64 pixels a side."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    out = BytesIO()
+    Image.open(BytesIO(png)).convert("RGB").resize((64, 64)).save(out, "PNG")
+    return out.getvalue()

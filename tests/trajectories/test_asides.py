@@ -1,0 +1,48 @@
+"""Other goals for recorded pages: what they say can be done there, by a real browser."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tools.browser import Browser
+from trajectories.helpdesk.suite import HelpDesk
+from trajectories.helpdesk.tasks import FAMILIES, Maker
+from trajectories.rollout import oracle_policy, roll_out
+
+
+@pytest.mark.parametrize("family", ["comment-from-home", "edit-email", "change-language"])
+async def test_each_goal_can_be_begun_on_its_page(chromium_path: str, family: str) -> None:
+    """Before anything was changed: the expert's next action for many goals works on the page itself."""
+    async with Browser() as browser, HelpDesk() as suite:
+        env = browser.environment()
+        task = suite.task(family, 5)
+        episode = await roll_out(task, oracle_policy(task), env)
+        found = list(suite.asides(episode, 0, 12, random.Random(0)))
+        assert len({goal for goal, _ in found}) == len(found) >= 10
+        for goal, action in found:
+            if not action.final:
+                _, seen = await task.setup(env)
+                assert seen.text() == episode.steps[0].observation.text()
+                seen = await env.step(action)
+                assert seen.error is None, (goal, action, seen.error)
+
+
+async def test_after_a_change_only_near_misses_are_asked(chromium_path: str) -> None:
+    """Where something was saved, the same kind of goal with another value is asked, and is not met."""
+    async with Browser() as browser, HelpDesk() as suite:
+        task = suite.task("set-priority", 5)
+        episode = await roll_out(task, oracle_policy(task), browser.environment())
+        assert episode.outcome.success
+        found = list(suite.asides(episode, len(episode.steps), 5, random.Random(0)))
+        assert found and all(action.name == "select_option" for _, action in found)
+        assert all(action.args[1] not in episode.goal for _, action in found)
+
+
+def test_this_ticket_is_the_one_in_sight() -> None:
+    """A goal made for a page is about what that page shows."""
+    for number in range(20):
+        maker = Maker("set-priority", number, world_seed=7, here="/tickets/3")
+        plan = FAMILIES["set-priority"].make(maker)
+        assert plan.start == "/tickets/3"

@@ -1,0 +1,50 @@
+"""Several processes, or machines, training one model: each on screens of its own, gradients averaged.
+
+    torchrun --standalone --nproc-per-node 2 --no-python shopfloor train pretrain
+
+torchrun sets RANK and WORLD_SIZE; without it there is one process and nothing here does anything. On a CPU
+two processes of one thread each beat one of two: they meet once a step instead of at every operation.
+
+Not covered: models that do not fit one device.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+
+def rank() -> int:
+    """This process's number, from 0, which alone writes and reports."""
+    return int(os.environ.get("RANK", 0))
+
+
+def world() -> int:
+    """How many processes train together."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def meet() -> None:
+    """Find the other processes, if there are any."""
+    if world() > 1 and not dist.is_initialized():
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, timeout=timedelta(minutes=10))
+
+
+def average(model: Any, loss: torch.Tensor) -> float:
+    """Average gradients and loss over all processes; returns the loss."""
+    if world() == 1:
+        return loss.item()
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([*(g.flatten() for g in gradients), loss.detach().reshape(1).to(gradients[0].dtype)])
+    dist.all_reduce(flat)
+    flat /= world()
+    at = 0
+    for gradient in gradients:
+        gradient.copy_(flat[at : at + gradient.numel()].view_as(gradient))
+        at += gradient.numel()
+    return flat[-1].item()
