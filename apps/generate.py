@@ -2,17 +2,22 @@
 
     shopfloor generate helpdesk --episodes 200 --workers 2 --out data/helpdesk
     shopfloor generate miniwob --families click-test,login-user --episodes 40 --perturb 0.2 --out data/wob
+    shopfloor generate http://127.0.0.1:8000/ --episodes 50 --out data/mysite
+
+A site is surveyed first (links followed, searches tried, nothing written), once for each URL; `--survey` does
+it again.
 
 Work goes a shard at a time (`trajectories/line.py`). Killed at any moment and started again with the same
 words, it goes on where it was. Exit codes: 0 done; 1 the work failed and says why; 2 wrong use;
 130 interrupted.
 
-Not covered yet: exploring a site by its URL.
+Not covered: sites that need signing in, and tasks that write there.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import sys
@@ -31,7 +36,8 @@ POLICIES = ("oracle", "random", "model")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="SUITE", help="helpdesk or miniwob")
+    parser.add_argument("target", metavar="SUITE|URL", help="helpdesk, miniwob or a site's address")
+    parser.add_argument("--survey", action="store_true", help="survey the site again")
     parser.add_argument("--episodes", type=int, default=100, metavar="N", help="how many in all (100)")
     parser.add_argument("--workers", type=int, metavar="K", help="roll-outs at once (as set, 2)")
     parser.add_argument("--out", required=True, metavar="DIR", help="where to, or where to go on")
@@ -93,12 +99,10 @@ def run(args: argparse.Namespace) -> int:
 def _plan(args: argparse.Namespace) -> Plan:
     from trajectories.goals import teacher_endpoint
     from trajectories.shards import Plan
-    from trajectories.suites import SUITES, open_suite
+    from trajectories.suites import open_suite
 
     if "://" in args.target:
-        raise ValueError(
-            f"exploring a site ({args.target}) is not available yet; there are the suites {', '.join(SUITES)}"
-        )
+        _survey(args.target, args.survey)
     if not 0 <= args.max_teacher_failures <= 100:
         raise ValueError("--max-teacher-failures is a percentage between 0 and 100")
     suite = open_suite(args.target)
@@ -132,6 +136,29 @@ def _plan(args: argparse.Namespace) -> Plan:
         workers=workers,
         teacher=teacher.model if teacher else "",
     )
+
+
+def _survey(url: str, again: bool) -> None:
+    """Make sure the site has been surveyed. Raises SiteError."""
+    from tools.browser import Browser
+    from tools.environment import EnvironmentDown
+    from trajectories.site import SiteError, Survey, survey, survey_file
+
+    if survey_file(url).exists() and not again:
+        return
+
+    async def walk() -> Survey:
+        async with Browser() as browser:
+            return await survey(browser.environment(), url)
+
+    print(f"surveying {url}", file=sys.stderr)
+    try:
+        found = asyncio.run(walk())
+    except EnvironmentDown as error:
+        raise SiteError(str(error)) from error
+    found.save()
+    searches = sum(bool(edge.text) for edge in found.edges)
+    print(f"{len(found.edges) - searches} links and {searches} searches found", file=sys.stderr)
 
 
 def _make(plan: Plan, folder: Folder, bound: float, progress: _Progress) -> None:

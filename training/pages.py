@@ -23,7 +23,8 @@ from agents import prompts
 from training.screens import Artist, Question, Screen
 from trajectories.episode import Episode
 from trajectories.examples import NOT_YET, examples, pairs
-from trajectories.suites import open_suite
+from trajectories.goals import reword
+from trajectories.suites import SUITES, open_suite
 
 ASIDES = 8  # other goals kept for each page
 PLAIN = 5  # plain questions kept for each page
@@ -73,8 +74,8 @@ def _asides(episode: Episode, at: int, draw: random.Random) -> Iterator[Question
     look = episode.steps[at].observation if at < len(episode.steps) else episode.final
     history = [step.decision.action for step in episode.steps[:at]]
     page = len(look.text()) + 1
-    from trajectories.goals import reword
-
+    if episode.suite not in SUITES:  # a site's map may be gone
+        return
     for goal, action in open_suite(episode.suite).asides(episode, at, ASIDES, draw):
         said = reword(goal, draw.choice((0, draw.randrange(1, 1000), draw.randrange(1, 1000))))
         before = history if draw.random() < 0.6 else []
