@@ -102,6 +102,8 @@ def _plan(args: argparse.Namespace) -> Plan:
     from trajectories.suites import open_suite
 
     if "://" in args.target:
+        if args.perturb or args.policy != "oracle":
+            raise ValueError("on a site only --policy oracle without --perturb: other actions could do harm")
         _survey(args.target, args.survey)
     if not 0 <= args.max_teacher_failures <= 100:
         raise ValueError("--max-teacher-failures is a percentage between 0 and 100")

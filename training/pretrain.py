@@ -46,8 +46,8 @@ class Recipe:
     batch: int = 6
     questions: int = 7
     rate: float = 1.5e-3
-    warmup: int = 200
-    decay_from: float = 0.7  # share of the run after which the rate falls to a tenth
+    warmup: int = 100
+    decay_from: float = 0.6  # share of the run after which the rate falls to a tenth
     easy: float = 0.65  # screens get harder while the running loss is below this
     pictures: int = 3  # every so many steps of drawn screens are of screens with pictures
     recorded: tuple[float, float] = (0.5, 0.85)  # share of steps of recorded pages, at first and in the end

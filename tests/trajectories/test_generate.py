@@ -168,16 +168,15 @@ def test_wrong_use_is_said_before_anything_starts(tmp_path: Path, more: tuple[st
     assert code == 2 and says in stderr and not summary and not (tmp_path / "out").exists()
 
 
-def test_a_site_is_not_available_yet(tmp_path: Path) -> None:
-    """A URL is answered plainly, with the suites there are."""
-    line = [
-        sys.executable,
-        "-m",
-        "apps.main",
-        "generate",
-        "http://127.0.0.1:9/",
-        "--out",
-        str(tmp_path / "o"),
-    ]
-    ran = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, env=environment(tmp_path))
-    assert ran.returncode == 2 and "not available yet" in ran.stderr and "helpdesk, miniwob" in ran.stderr
+def test_a_site_that_is_dead_and_what_is_refused_on_one(tmp_path: Path) -> None:
+    """A site that does not answer is said to, and actions that could do harm there are refused."""
+    for more, said in (([], "127.0.0.1:9"), (["--policy", "random"], "harm"), (["--perturb", "0.5"], "harm")):
+        line = [sys.executable, "-m", "apps.main", "generate", "http://127.0.0.1:9/"]
+        ran = subprocess.run(
+            [*line, "--out", str(tmp_path / "o"), *more],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=environment(tmp_path),
+        )
+        assert ran.returncode == 2 and said in ran.stderr and "Traceback" not in ran.stderr
