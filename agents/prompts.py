@@ -1,9 +1,9 @@
 """What each role is shown: one place, from which training and serving render the same messages.
 
-Messages are OpenAI chat messages. The page comes first, then the goal, then what was done, then the
-role's cue, so that several questions about one page share its beginning. `brief` leaves out the
-instructions and the action list, which a model trained by this project has learnt; any other model needs
-them.
+Messages are OpenAI chat messages. The page comes first, so that several questions about it share their
+beginning; then what was done, then the goal, whose every word can so be held against both; then the
+role's cue. `brief` leaves out the instructions and the action list, which a model trained by this project
+has learnt; any other model needs them.
 
 Answers, one line each:
     actor     `"Save" click(5)`
@@ -51,8 +51,8 @@ INSTRUCTIONS: dict[Role, str] = {
 
 
 def actor_text(goal: str, observation: Observation, history: Sequence[Action]) -> str:
-    """The actor's question: page, goal, what was done, `act:`."""
-    return f"{_page(observation)}{_goal(goal)}{_done(history)}act:"
+    """The actor's question: page, what was done, goal, `act:`."""
+    return f"{_page(observation)}{_done(history)}{_goal(goal)}act:"
 
 
 def coder_text(goal: str, observation: Observation, recalled: Sequence[str]) -> str:
@@ -67,8 +67,8 @@ def plan_review_text(goal: str, observation: Observation, program: str) -> str:
 
 
 def result_review_text(goal: str, observation: Observation, history: Sequence[Action]) -> str:
-    """The reviewer's question after: the page at the end, goal, what was done, `check result:`."""
-    return f"{_page(observation)}{_goal(goal)}{_done(history)}check result:"
+    """The reviewer's question after: the page at the end, what was done, goal, `check result:`."""
+    return f"{_page(observation)}{_done(history)}{_goal(goal)}check result:"
 
 
 def messages(role: Role, text: str, screenshot: bytes | None, *, brief: bool) -> list[Message]:

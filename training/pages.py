@@ -10,6 +10,7 @@ Not covered: drawn screens (`screens.py`), rows of single questions (`sft.py`).
 from __future__ import annotations
 
 import random
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ from trajectories.suites import SUITES, open_suite
 
 ASIDES = 8  # other goals kept for each page
 PLAIN = 5  # plain questions kept for each page
-GOAL = "goal: "
+LOOKING = 6  # times as often: seeing is slower to learn than reading
+PAGE = re.compile(r"(?s).*?\n(?=did: |goal: )")  # no line of a page begins like that
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,11 @@ def pages(episodes: Iterable[Episode], shrink: Callable[[bytes], bytes], seed: i
         draw = random.Random(f"{seed}/{episode.id}")
         own: dict[str, list[Question]] = defaultdict(list)
         for example in examples(episode, other):
-            page, asked = example.prompt.split("\n" + GOAL, 1)
-            own[page].append(Question(GOAL + asked, example.answer))
+            page = PAGE.match(example.prompt)[0]
+            own[page].append(Question(example.prompt[len(page) :], example.answer))
         for at in range(len(episode.steps) + 1):
             look = episode.steps[at].observation if at < len(episode.steps) else episode.final
-            if not (questions := own.pop(look.text(), None)):
+            if not (questions := own.pop(look.text() + "\n", None)):
                 continue
             picture = shrink(look.screenshot) if look.screenshot else None
             others = (*_asides(episode, at, draw), *Artist(str(draw.random())).asides(look, PLAIN))
@@ -103,7 +105,7 @@ def write(found: Iterable[Page], file: Path) -> None:
 
 
 class Album:
-    """The pages of a file, drawn family by family, longer families more often."""
+    """The pages of a file, drawn family by family; those that take looking more often than the others."""
 
     def __init__(self, file: Path) -> None:
         self.families: dict[str, list[Page]] = defaultdict(list)
@@ -111,13 +113,20 @@ class Album:
             own, others = (tuple(Question(*pair) for pair in row[k]) for k in ("own", "others"))
             page = Page(row["family"], row["text"], row["picture"], own, others)
             self.families[page.family].append(page)
+        self._weights = {family: LOOKING if _looks_only(family) else 1 for family in sorted(self.families)}
 
     def page(self, draw: random.Random) -> Page:
         """Any page: its family first, so that rare families count as much as common ones."""
-        return draw.choice(self.families[draw.choice(sorted(self.families))])
+        (family,) = draw.choices(list(self._weights), list(self._weights.values()))
+        return draw.choice(self.families[family])
 
     def texts(self) -> Iterator[str]:
         """Every page with its questions and answers, to learn a tokenizer from."""
         for found in self.families.values():
             for page in found:
                 yield page.text + "".join(q.text + q.answer for q in (*page.own, *page.others))
+
+
+def _looks_only(family: str) -> bool:
+    suite, _, name = family.partition("/")
+    return suite in SUITES and name in open_suite(suite).looks_only

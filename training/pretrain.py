@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from training.pages import Album
 from training.screens import Artist, Screen
 
 IGNORE = -100
+NAMES = re.compile(r'(?m)^\S+ ("(?:[^"\\]|\\.)*") \[\d+\]')  # of the elements listed on a page
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,10 @@ class Recipe:
     questions: int = 7
     rate: float = 1.5e-3
     warmup: int = 100
-    decay_from: float = 0.6  # share of the run after which the rate falls to a tenth
+    decay_from: float = 0.3  # share of the run after which the rate falls to a tenth
     easy: float = 0.65  # screens get harder while the running loss is below this
     pictures: int = 3  # every so many steps of drawn screens are of screens with pictures
-    recorded: tuple[float, float] = (0.5, 0.85)  # share of steps of recorded pages, at first and in the end
+    recorded: tuple[float, float] = (0.8, 0.9)  # share of steps of recorded pages, at first and in the end
     start: str = ""  # a checkpoint to go on from, whatever its tokenizer
     seed: int = 0
     workers: int = 0
@@ -65,11 +67,17 @@ class Row:
     positions: np.ndarray
     segments: np.ndarray
     labels: np.ndarray
+    named: np.ndarray  # where the label begins the name of the element to act on
+    names: list[int]  # the tokens that names on this page begin with
     pixels: np.ndarray | None  # (3, side, side), from -1 to 1
 
 
 def pack(screen: Screen, processor: Any) -> Row:
-    """A screen and its questions as one row; each question starts where the page ends."""
+    """A screen and its questions as one row; each question starts where the page ends.
+
+    Where an answer names an element, only names on the page are in the running, in training as in serving,
+    where the grammar sees to that: the choice among those present is all there is to learn.
+    """
 
     def encode(text: str) -> list[int]:
         return processor.tokenizer(text, add_special_tokens=False).input_ids
@@ -78,16 +86,26 @@ def pack(screen: Screen, processor: Any) -> Row:
     page = encode(nano.USER + (image if screen.picture else "") + screen.page)
     ids, labels = list(page), [IGNORE] * len(page)
     positions, segments = list(range(len(page))), [0] * len(page)
+    named = [False] * len(page)
     for number, question in enumerate(screen.questions, 1):
         asked = encode(question.text + nano.END + nano.ASSISTANT)
         answer = encode(question.answer + nano.END)
         ids += asked + answer
         labels += [IGNORE] * len(asked) + answer
+        act = question.text.endswith("act:") and question.answer.startswith('"')
+        named += [False] * len(asked) + [act and i == 1 for i in range(len(answer))]
         length = len(asked) + len(answer)
         positions += range(len(page), len(page) + length)
         segments += [number] * length
+    names = sorted({encode(name)[1] for name in NAMES.findall(screen.page)})
     return Row(
-        np.array(ids), np.array(positions), np.array(segments), np.array(labels), pixels(screen.picture)
+        np.array(ids),
+        np.array(positions),
+        np.array(segments),
+        np.array(labels),
+        np.array(named),
+        names,
+        pixels(screen.picture),
     )
 
 
@@ -99,7 +117,10 @@ def pixels(picture: Image.Image | None) -> np.ndarray | None:
 
 
 def collate(rows: Sequence[Row], pad: int) -> dict[str, torch.Tensor]:
-    """Rows as one batch: ids, positions, labels (batch, length), mask (batch, 1, length, length), pixels."""
+    """Rows as one batch: ids, positions, labels (batch, length), mask (batch, 1, length, length), pixels.
+
+    `named` (batch, length) marks labels that begin a name, `names` (batch, most) holds what those may be.
+    """
     length = -(-max(len(r.ids) for r in rows) // 32) * 32
 
     def stacked(field: str, fill: int) -> torch.Tensor:
@@ -118,6 +139,10 @@ def collate(rows: Sequence[Row], pad: int) -> dict[str, torch.Tensor]:
         "position_ids": stacked("positions", 0),
         "labels": stacked("labels", IGNORE),
         "attention_mask": mask,
+        "named": stacked("named", 0).bool(),
+        "names": torch.nn.utils.rnn.pad_sequence(
+            [torch.tensor(row.names or [pad]) for row in rows], batch_first=True, padding_value=pad
+        ),
     }
     if rows[0].pixels is not None:
         batch["pixel_values"] = torch.from_numpy(np.stack([r.pixels for r in rows if r.pixels is not None]))[
@@ -165,12 +190,15 @@ class Screens(Dataset[dict[str, torch.Tensor]]):
 def answers(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits at the answers' tokens and those tokens; the rest of the row never meets the output layer."""
     batch = dict(batch)
-    labels = batch.pop("labels")
-    mask = batch.pop("attention_mask")
+    labels, mask, named, names = (batch.pop(k) for k in ("labels", "attention_mask", "named", "names"))
     bias = torch.zeros(mask.shape, dtype=torch.float32, device=mask.device).masked_fill_(~mask, -1e9)
     hidden = model.model(**batch, attention_mask=bias, use_cache=False).last_hidden_state
     at = labels[:, 1:] != IGNORE
-    return model.lm_head(hidden[:, :-1][at]), labels[:, 1:][at]
+    logits, wanted = model.lm_head(hidden[:, :-1][at]), labels[:, 1:][at]
+    elsewhere = torch.ones(len(names), logits.shape[-1], dtype=torch.bool, device=logits.device)
+    elsewhere.scatter_(1, names, False)
+    row = torch.arange(len(names), device=at.device)[:, None].expand_as(at)[at]
+    return logits.masked_fill(elsewhere[row] & named[:, 1:][at][:, None], -1e9), wanted
 
 
 def held_out(model: Any, processor: Any, side: int, screens: int = 40) -> dict[str, float]:

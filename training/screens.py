@@ -89,7 +89,7 @@ class Artist:
 
     def asides(self, page: Observation, count: int) -> tuple[Question, ...]:
         """Up to `count` questions of one action on a page that was seen, not drawn."""
-        kinds = (self._read, self._click, self._click, self._fill, self._fill, self._choose, self._choose)
+        kinds = (self._click, self._fill, self._choose)
         asked = (self.random.choice(kinds)(page) for _ in range(2 * count))
         return tuple(question for question in asked if question)[:count]
 

@@ -1,10 +1,10 @@
 """Any web site as a suite, with nobody writing tasks for it: pages to open and searches to run.
 
 `survey` walks the site once as a reader does: it follows links within the origin and tries its search
-fields, and writes down what each did. Tasks are made of that map: a start, a page some links away or a search,
-and a goal in words. The oracle follows the map, the checker compares the address at the end, so that a
-demonstration counts only when the same effect shows again. Nothing is typed but searches, no button is
-pressed but a search's, and links that sound like an end or a loss are left alone.
+fields, and writes down what each did. Tasks are made of that map: a start, a page some links away or a
+search, and a goal in words. The oracle follows the map, the checker compares the address at the end, so
+that a demonstration counts only when the same effect shows again. Nothing is typed but searches, no button
+is pressed but a search's, and links that sound like an end or a loss are left alone.
 
 Not covered: sign-in, forms that write, sites whose pages have no addresses of their own.
 """
