@@ -30,7 +30,7 @@ from trajectories.suites import SUITES, open_suite
 ASIDES = 8  # other goals kept for each page
 PLAIN = 5  # plain questions kept for each page
 LOOKING = 6  # times as often: seeing is slower to learn than reading
-PAGE = re.compile(r"(?s).*?\n(?=did: |goal: )")  # no line of a page begins like that
+ASKED = re.compile(r"\n(?=did: |goal: )")  # no line of a page begins like that
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def pages(episodes: Iterable[Episode], shrink: Callable[[bytes], bytes], seed: i
         draw = random.Random(f"{seed}/{episode.id}")
         own: dict[str, list[Question]] = defaultdict(list)
         for example in examples(episode, other):
-            page = PAGE.match(example.prompt)[0]
-            own[page].append(Question(example.prompt[len(page) :], example.answer))
+            page, asked = ASKED.split(example.prompt, 1)
+            own[page + "\n"].append(Question(asked, example.answer))
         for at in range(len(episode.steps) + 1):
             look = episode.steps[at].observation if at < len(episode.steps) else episode.final
             if not (questions := own.pop(look.text() + "\n", None)):

@@ -1,12 +1,13 @@
 """Training examples for all three roles, made from episodes.
 
-    actor     page, goal, what was done       ->  the next action
+    actor     page, what was done, goal       ->  the next action
     coder     page, goal, a like program      ->  the program (or `act(goal)` where memory has none)
     reviewer  page, goal, program             ->  approve / revise
-              page, goal, what was done       ->  done / not yet
+              page, what was done, goal       ->  done / not yet
 
 Texts come from `agents.prompts`, the same functions that serve. What a perturbation did stands in the
-history but is never an answer; failed episodes give the reviewer counter-examples and nothing to imitate.
+history but is never an answer: that is what the oracle would have done there. Failed episodes give the
+reviewer counter-examples and nothing to imitate.
 
 Not covered: how rows become tokens (`training/sft.py`).
 """
@@ -72,10 +73,13 @@ def rows(episodes: Iterable[Episode]) -> Iterator[dict[str, object]]:
 
 def _actor(episode: Episode) -> Iterator[Example]:
     history: list[Action] = []
-    for step in episode.steps:
-        if step.by != "random" and step.decision.valid:
+    instead: dict[str, str] = episode.extra.get("better", {})
+    for number, step in enumerate(episode.steps):
+        strayed = step.by == "random"
+        answer = instead.get(str(number)) if strayed else str(step.decision.action)
+        if answer is not None and (strayed or step.decision.valid):
             text = prompts.actor_text(episode.goal, step.observation, history)
-            yield Example("actor", episode.task, text, str(step.decision.action), step.observation.screenshot)
+            yield Example("actor", episode.task, text, answer, step.observation.screenshot)
         history.append(step.decision.action)
 
 
