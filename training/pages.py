@@ -1,8 +1,9 @@
 """Recorded pages as screens: every question that can be asked of one, with its answer.
 
-A page of an episode carries the questions the episode itself answers (all three roles), those of other goals
-whose oracle can tell what to do here (`Suite.asides`), and plain ones (`Artist.asides`). Sharing one reading
-of the page they cost a small part of what a row for each would. Kept as one parquet file, made once.
+A page of an episode carries the questions the episode itself answers (all three roles), those of other
+goals whose oracle can tell what to do here (`Suite.asides`), and plain ones (`Artist.asides`); forms are
+pages again partly filled in (`Suite.midway`). Sharing one reading of the page they cost a small part of what
+a row for each would. Kept as one parquet file, made once.
 
 Not covered: drawn screens (`screens.py`), rows of single questions (`sft.py`).
 """
@@ -21,6 +22,8 @@ import pandas as pd
 from PIL import Image
 
 from agents import prompts
+from tools.actions import Action
+from tools.observation import Observation
 from training.screens import Artist, Question, Screen
 from trajectories.episode import Episode
 from trajectories.examples import NOT_YET, examples, pairs
@@ -28,7 +31,8 @@ from trajectories.goals import reword
 from trajectories.suites import SUITES, open_suite
 
 ASIDES = 8  # other goals kept for each page
-PLAIN = 5  # plain questions kept for each page
+PLAIN = 4  # plain questions kept for each page
+MIDWAY = 2  # times a form is asked about partly filled in
 LOOKING = 6  # times as often: seeing is slower to learn than reading
 ASKED = re.compile(r"\n(?=did: |goal: )")  # no line of a page begins like that
 
@@ -57,6 +61,8 @@ def pages(episodes: Iterable[Episode], shrink: Callable[[bytes], bytes], seed: i
     """The pages of episodes, in their order; looks that read the same within an episode are one page."""
     for episode, other in pairs(episodes):
         draw = random.Random(f"{seed}/{episode.id}")
+        family = f"{episode.suite}/{episode.family}"
+        suite = open_suite(episode.suite) if episode.suite in SUITES else None  # a site's map may be gone
         own: dict[str, list[Question]] = defaultdict(list)
         for example in examples(episode, other):
             page, asked = ASKED.split(example.prompt, 1)
@@ -65,26 +71,39 @@ def pages(episodes: Iterable[Episode], shrink: Callable[[bytes], bytes], seed: i
             look = episode.steps[at].observation if at < len(episode.steps) else episode.final
             if not (questions := own.pop(look.text() + "\n", None)):
                 continue
+            history = tuple(step.decision.action for step in episode.steps[:at])
             picture = shrink(look.screenshot) if look.screenshot else None
-            others = (*_asides(episode, at, draw), *Artist(str(draw.random())).asides(look, PLAIN))
-            yield Page(
-                f"{episode.suite}/{episode.family}", look.text() + "\n", picture, tuple(questions), others
-            )
+            plain = Artist(str(draw.random())).asides(look, PLAIN)
+            others = suite.asides(episode, at, ASIDES, draw) if suite else ()
+            asked_too = [_asked(goal, look, history, action, draw) for goal, action in others]
+            yield Page(family, look.text() + "\n", picture, tuple(questions), (*asked_too, *plain))
+            for half, done, goal, action in suite.midway(episode, at, MIDWAY, draw) if suite else ():
+                before = (*history, *done)
+                said = _said(goal, draw)
+                follows = _question(prompts.actor_text(said, half, before), str(action), half)
+                review = _question(prompts.result_review_text(said, half, before), NOT_YET, half)
+                others = suite.asides(episode, at, ASIDES // 2, draw, half) if suite else ()
+                asked_too = [_asked(goal, half, before, action, draw) for goal, action in others]
+                yield Page(family, half.text() + "\n", picture, (follows, review), tuple(asked_too))
 
 
-def _asides(episode: Episode, at: int, draw: random.Random) -> Iterator[Question]:
-    look = episode.steps[at].observation if at < len(episode.steps) else episode.final
-    history = [step.decision.action for step in episode.steps[:at]]
-    page = len(look.text()) + 1
-    if episode.suite not in SUITES:  # a site's map may be gone
-        return
-    for goal, action in open_suite(episode.suite).asides(episode, at, ASIDES, draw):
-        said = reword(goal, draw.choice((0, draw.randrange(1, 1000), draw.randrange(1, 1000))))
-        before = history if draw.random() < 0.6 else []
-        if not action.final and draw.random() < 0.2:
-            yield Question(prompts.result_review_text(said, look, before)[page:], NOT_YET)
-        else:
-            yield Question(prompts.actor_text(said, look, before)[page:], str(action))
+def _asked(
+    goal: str, look: Observation, history: tuple[Action, ...], action: Action, draw: random.Random
+) -> Question:
+    """Another goal put to the actor or, where it is not met, to the reviewer."""
+    said = _said(goal, draw)
+    before = history if draw.random() < 0.6 else ()
+    if not action.final and draw.random() < 0.2:
+        return _question(prompts.result_review_text(said, look, before), NOT_YET, look)
+    return _question(prompts.actor_text(said, look, before), str(action), look)
+
+
+def _question(prompt: str, answer: str, look: Observation) -> Question:
+    return Question(prompt[len(look.text()) + 1 :], answer)
+
+
+def _said(goal: str, draw: random.Random) -> str:
+    return reword(goal, draw.choice((0, draw.randrange(1, 1000), draw.randrange(1, 1000))))
 
 
 def write(found: Iterable[Page], file: Path) -> None:

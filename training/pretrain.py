@@ -52,7 +52,7 @@ class Recipe:
     decay_from: float = 0.3  # share of the run after which the rate falls to a tenth
     easy: float = 0.65  # screens get harder while the running loss is below this
     pictures: int = 3  # every so many steps of drawn screens are of screens with pictures
-    recorded: tuple[float, float] = (0.8, 0.9)  # share of steps of recorded pages, at first and in the end
+    recorded: tuple[float, float] = (0.85, 0.95)  # share of steps of recorded pages, at first and in the end
     start: str = ""  # a checkpoint to go on from, whatever its tokenizer
     seed: int = 0
     workers: int = 0
@@ -171,20 +171,26 @@ class Screens(Dataset[dict[str, torch.Tensor]]):
         return max(0, self.recipe.steps - self.start)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        recipe, step = self.recipe, self.start + index
-        hardness = float(self.hardness)
+        screens = self._screens(self.start + index)
+        return collate([pack(s, self.processor) for s in screens], self.processor.tokenizer.pad_token_id)
+
+    def _screens(self, step: int) -> list[Screen]:
+        """This process's screens. Two steps of all processes are drawn at once and shared out by length:
+        little is padded, and nobody waits for a neighbour's longer rows."""
+        recipe, pair, hardness = self.recipe, step // 2, float(self.hardness)
+        draw = random.Random(f"{recipe.seed}/{pair}")
+        half = recipe.batch * together.world()
         first, last = recipe.recorded
-        draw = random.Random(f"{recipe.seed}/{step}")
         if self.album and draw.random() < first + (last - first) * step / recipe.steps:
-            draw = random.Random(f"{recipe.seed}/{step}/{together.rank()}")
-            found = [self.album.page(draw).screen(recipe.questions, draw) for _ in range(recipe.batch)]
+            found = [self.album.page(draw).screen(recipe.questions, draw) for _ in range(2 * half)]
         else:
-            picture = step % recipe.pictures == recipe.pictures - 1
+            picture = pair % recipe.pictures == recipe.pictures - 1
             found = [
-                Artist(f"{recipe.seed}/{step}/{i}", hardness, self.side).screen(recipe.questions, picture)
-                for i in range(together.rank() * recipe.batch, (together.rank() + 1) * recipe.batch)
+                Artist(f"{recipe.seed}/{pair}/{i}", hardness, self.side).screen(recipe.questions, picture)
+                for i in range(2 * half)
             ]
-        return collate([pack(s, self.processor) for s in found], self.processor.tokenizer.pad_token_id)
+        found.sort(key=lambda s: len(s.page) + sum(len(q.text) + len(q.answer) for q in s.questions))
+        return found[step % 2 * half :][:half][together.rank() :: together.world()]
 
 
 def answers(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -210,9 +210,14 @@ class MiniWob:
         return MiniWobTask(family, seed, f"http://127.0.0.1:{port}/miniwob/{family}.html")
 
     def asides(
-        self, episode: Episode, at: int, count: int, draw: random.Random
+        self, episode: Episode, at: int, count: int, draw: random.Random, look: Observation | None = None
     ) -> Iterator[tuple[str, Action]]:
         return iter(())  # a page's goal is made by the page itself
+
+    def midway(
+        self, episode: Episode, at: int, count: int, draw: random.Random
+    ) -> Iterator[tuple[Observation, tuple[Action, ...], str, Action]]:
+        return iter(())
 
     async def __aenter__(self) -> MiniWob:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Pages, directory=str(_html())))

@@ -264,9 +264,14 @@ class Site:
         return SiteTask(self.name, family, seed, self.found)
 
     def asides(
-        self, episode: Episode, at: int, count: int, draw: random.Random
+        self, episode: Episode, at: int, count: int, draw: random.Random, look: Observation | None = None
     ) -> Iterator[tuple[str, Action]]:
         return iter(())  # not yet: every link on the way would do
+
+    def midway(
+        self, episode: Episode, at: int, count: int, draw: random.Random
+    ) -> Iterator[tuple[Observation, tuple[Action, ...], str, Action]]:
+        return iter(())
 
     async def __aenter__(self) -> Site:
         return self

@@ -76,10 +76,18 @@ class Suite(Protocol):
     def task(self, family: str, seed: int) -> Task: ...
 
     def asides(
-        self, episode: Episode, at: int, count: int, draw: random.Random
+        self, episode: Episode, at: int, count: int, draw: random.Random, look: Observation | None = None
     ) -> Iterator[tuple[str, Action]]:
         """Up to `count` other goals for the page `at` steps into a recorded episode, each with what the
-        oracle would do next; none where no oracle can tell. Needs no opened suite."""
+        oracle would do next; none where no oracle can tell. `look` is that page with other things filled in.
+        Needs no opened suite."""
+        ...
+
+    def midway(
+        self, episode: Episode, at: int, count: int, draw: random.Random
+    ) -> Iterator[tuple[Observation, tuple[Action, ...], str, Action]]:
+        """Up to `count` times that page with a form partly filled in: how it would look, what was filled in,
+        the goal, and what the oracle would do next; none where no oracle can tell. Needs no opened suite."""
         ...
 
     async def __aenter__(self) -> Suite: ...

@@ -29,6 +29,31 @@ async def test_each_goal_can_be_begun_on_its_page(chromium_path: str, family: st
                 assert seen.error is None, (goal, action, seen.error)
 
 
+@pytest.mark.parametrize("family", ["set-priority", "create-ticket", "change-language", "sign-in"])
+async def test_a_form_half_filled_in_looks_as_imagined(chromium_path: str, family: str) -> None:
+    """What `midway` writes into a page is what the browser shows once those fields are filled in."""
+    async with Browser() as browser, HelpDesk() as suite:
+        env = browser.environment()
+        task = suite.task(family, 5)
+        episode = await roll_out(task, oracle_policy(task), env)
+        form = next(
+            at
+            for at, step in enumerate(episode.steps)
+            if step.decision.action.name in ("fill", "select_option")
+        )
+        found = list(suite.midway(episode, form, 6, random.Random(1)))
+        assert len(found) > 3
+        for imagined, done, goal, action in found:
+            _, seen = await task.setup(env)
+            for step in episode.steps[:form]:
+                seen = await env.step(step.decision.action)
+            for filled in done:
+                seen = await env.step(filled)
+                assert seen.error is None
+            assert seen.text() == imagined.text(), goal
+            assert (await env.step(action)).error is None
+
+
 async def test_after_a_change_only_near_misses_are_asked(chromium_path: str) -> None:
     """Where something was saved, the same kind of goal with another value is asked, and is not met."""
     async with Browser() as browser, HelpDesk() as suite:

@@ -6,7 +6,11 @@ goal of the same world can be asked of any recorded page, and the answer is know
 episode has changed something already, only near misses of its own goal are asked, with other values: they
 teach that the page in sight is not the one that was wanted.
 
-Not covered: goals for pages of apps without an expert.
+Forms are also asked about half filled in: what the expert would type or choose is written into the
+observation, as the page would show it, and the question is what comes next (`midway`). The screenshot stays
+the one before.
+
+Not covered: goals for pages of apps without an expert, and what a button or a link would bring.
 """
 
 from __future__ import annotations
@@ -14,44 +18,96 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tools.actions import Action, quote
-from tools.observation import Observation
+from tools.observation import Element, Observation
 from trajectories.episode import Episode, Step
 from trajectories.helpdesk.expert import Page
 from trajectories.helpdesk.tasks import DONE, FAMILIES, Maker, Plan, advice, is_at, place
 
 HARMLESS = frozenset({"fill", "select_option", "scroll", "hover", "focus", "go_back", "noop", "clear"})
 TRIES = 6  # goals made up for each one kept
+MANY = 16  # goals looked at for each form filled in: most have their form elsewhere
 
 
-def asides(episode: Episode, at: int, count: int, draw: random.Random) -> Iterator[tuple[str, Action]]:
-    """Up to `count` goals for the page `at` steps into the episode, each with the expert's next action."""
-    look = episode.steps[at].observation if at < len(episode.steps) else episode.final
-    own = Maker(episode.family, episode.seed)
-    plan = FAMILIES[episode.family].make(own)
-    page = Page(look, own.look)
-    if page.path == "/login":
+def asides(
+    episode: Episode, at: int, count: int, draw: random.Random, look: Observation | None = None
+) -> Iterator[tuple[str, Action]]:
+    """Up to `count` goals for the page `at` steps into the episode, each with the expert's next action.
+
+    With `look` for that page as it would be with other things filled in.
+    """
+    page = _page(episode, at)
+    if look is not None:
+        page = replace(page, observation=look)
+    for plan in _plans(episode, at, count, draw):
+        reached = plan.view is not None and is_at(page.observation.url, plan.view)
+        try:
+            yield plan.goal, DONE if reached else advice(plan, page)
+        except (KeyError, ValueError):
+            continue
+
+
+def midway(
+    episode: Episode, at: int, count: int, draw: random.Random
+) -> Iterator[tuple[Observation, tuple[Action, ...], str, Action]]:
+    """Up to `count` times the page `at` steps in, with a form on it partly filled in for another goal.
+
+    Each with what was filled in, the goal, and the expert's next action.
+    """
+    start = _page(episode, at)
+    if any(map(_changes, episode.steps[:at])):
         return
+    made = 0
+    for plan in _plans(episode, at, MANY * count, draw):
+        page, done = start, list[Action]()
+        for _ in range(draw.choice((1, 1, 2, 3, 4))):
+            action = advice(plan, page)
+            after = _filled_in(page, action)
+            if after is None:
+                break
+            page = replace(page, observation=after)
+            done.append(action)
+        if done:
+            try:
+                yield page.observation, tuple(done), plan.goal, advice(plan, page)
+            except (KeyError, ValueError):
+                continue
+            made += 1
+            if made == count:
+                return
+
+
+def _page(episode: Episode, at: int) -> Page:
+    look = episode.steps[at].observation if at < len(episode.steps) else episode.final
+    return Page(look, Maker(episode.family, episode.seed).look)
+
+
+def _plans(episode: Episode, at: int, count: int, draw: random.Random) -> Iterator[Plan]:
+    """Plans of other goals that make sense on a page of the episode, no goal twice."""
+    own = Maker(episode.family, episode.seed)
+    asked = FAMILIES[episode.family].make(own)
+    page = _page(episode, at)
     touched = any(map(_changes, episode.steps[:at]))
-    if touched and not any(change.id for change in plan.expect):
+    if touched and not any(change.id for change in asked.expect):
         return
     families = [episode.family] if touched else [f for f in FAMILIES if f != "sign-in"]
-    seen = {plan.goal}
+    if page.path == "/login":
+        families = ["sign-in"]
+    seen = {asked.goal}
     for _ in range(count * TRIES):
         if len(seen) > count:
             return
         family = draw.choice(families)
         maker = Maker(family, f"aside/{draw.random()}", own.world_seed, here=page.path)
-        other = FAMILIES[family].make(maker)
-        if other.goal in seen or not _clear(other, maker, look) or touched and other.expect == plan.expect:
+        plan = FAMILIES[family].make(maker)
+        if plan.goal in seen or not _clear(plan, maker, page.observation):
             continue
-        try:
-            reached = other.view is not None and is_at(look.url, other.view)
-            yield other.goal, DONE if reached else advice(other, page)
-        except (KeyError, ValueError):
+        if touched and plan.expect == asked.expect:
             continue
-        seen.add(other.goal)
+        seen.add(plan.goal)
+        yield plan
 
 
 def _changes(step: Step) -> bool:
@@ -70,3 +126,29 @@ def _clear(plan: Plan, maker: Maker, look: Observation) -> bool:
         return True
     row = getattr(maker.world, start[1])[int(start[2]) - 1]
     return quote(row.get("title") or row["name"]) in plan.goal
+
+
+def _filled_in(page: Page, action: Action) -> Observation | None:
+    """The page as it would read after a field was filled in; None for what does more than that."""
+    look = page.observation
+    if not action.targets or (element := look.find(action.targets[0])) is None:
+        return None
+    elements = list(look.elements)
+    spot = elements.index(element)
+    match action.name:
+        case "fill" | "select_option" | "upload_file":
+            value = str(action.args[1])
+            hidden = page.path == "/login" and element.name == page.look.word("password")
+            elements[spot] = replace(element, value="•" * len(value) if hidden else value)
+            if element.role != "combobox" and element.name == page.look.word("customer"):
+                elements.insert(spot + 1, Element(0, "option", value, element.box))  # offered to be chosen
+        case "click" if element.role == "checkbox":
+            states = set(element.states) ^ {"checked"}
+            elements[spot] = replace(element, states=tuple(sorted(states)))
+        case "click" if element.role == "option":
+            elements = [e for e in elements if e.role != "option"]
+        case _:
+            return None
+    numbers = iter(range(1, len(elements) + 1))
+    numbered = (replace(e, ref=next(numbers)) if e.ref is not None else e for e in elements)
+    return replace(look, elements=tuple(numbered))

@@ -10,9 +10,10 @@ import random
 from collections.abc import Iterator
 
 from tools.actions import Action
+from tools.observation import Observation
 from trajectories.episode import Episode
 from trajectories.helpdesk import tasks_customers, tasks_desk, tasks_tickets
-from trajectories.helpdesk.asides import asides
+from trajectories.helpdesk.asides import asides, midway
 from trajectories.helpdesk.server import HelpDeskServer
 from trajectories.helpdesk.tasks import FAMILIES, HelpDeskTask
 
@@ -43,9 +44,14 @@ class HelpDesk:
         return HelpDeskTask(self.server, family, seed)
 
     def asides(
-        self, episode: Episode, at: int, count: int, draw: random.Random
+        self, episode: Episode, at: int, count: int, draw: random.Random, look: Observation | None = None
     ) -> Iterator[tuple[str, Action]]:
-        return asides(episode, at, count, draw)
+        return asides(episode, at, count, draw, look)
+
+    def midway(
+        self, episode: Episode, at: int, count: int, draw: random.Random
+    ) -> Iterator[tuple[Observation, tuple[Action, ...], str, Action]]:
+        return midway(episode, at, count, draw)
 
     async def __aenter__(self) -> HelpDesk:
         await self.server.__aenter__()
