@@ -68,7 +68,10 @@ def _element_calls(element: Element, text: str, refs: str) -> Iterable[str]:
     yield rf"{said}(?:click|dblclick|hover)\({ref}\)"
     if element.options:
         options = "|".join(re.escape(quote(o)) for o in element.options)
-        yield rf"{said}select_option\({ref}, (?:{options})\)"
+        # What is selected already can't be meant: selecting it again does nothing on any page.
+        new = [o for o in element.options if o != element.value] or element.options
+        others = "|".join(re.escape(quote(o)) for o in new)
+        yield rf"{said}select_option\({ref}, (?:{others})\)"
         yield rf"{said}select_option\({ref}, \[(?:{options})(?:, (?:{options})){{0,5}}\]\)"
     elif element.role in EDITABLE:
         yield rf"{said}fill\({ref}, {text}\)"
