@@ -33,6 +33,7 @@ from trajectories.suites import SUITES, open_suite
 ASIDES = 8  # other goals kept for each page
 PLAIN = 4  # plain questions kept for each page
 MIDWAY = 2  # times a form is asked about partly filled in
+DONE = 'send_msg_to_user("done")'
 LOOKING = 6  # times as often: seeing is slower to learn than reading
 ASKED = re.compile(r"\n(?=did: |goal: )")  # no line of a page begins like that
 
@@ -46,6 +47,11 @@ class Page:
     picture: bytes | None
     own: tuple[Question, ...]
     others: tuple[Question, ...]
+
+    @property
+    def ends(self) -> bool:
+        """Whether the episode's goal was met here."""
+        return any(question.answer == DONE for question in self.own)
 
     def screen(self, count: int, draw: random.Random) -> Screen:
         """A screen with `count` of the questions: up to half are the episode's own."""
@@ -132,12 +138,19 @@ class Album:
             own, others = (tuple(Question(*pair) for pair in row[k]) for k in ("own", "others"))
             page = Page(row["family"], row["text"], row["picture"], own, others)
             self.families[page.family].append(page)
+        self.ends = {
+            family: [page for page in found if page.ends] for family, found in self.families.items()
+        }
         self._weights = {family: LOOKING if _looks_only(family) else 1 for family in sorted(self.families)}
 
     def page(self, draw: random.Random) -> Page:
-        """Any page: its family first, so that rare families count as much as common ones."""
+        """Any page: its family first, so that rare families count as much as common ones.
+
+        One page in four is where a goal was met, or the model would hardly ever see what that looks like.
+        """
         (family,) = draw.choices(list(self._weights), list(self._weights.values()))
-        return draw.choice(self.families[family])
+        ends = self.ends[family]
+        return draw.choice(ends if ends and draw.random() < 0.25 else self.families[family])
 
     def texts(self) -> Iterator[str]:
         """Every page with its questions and answers, to learn a tokenizer from."""
