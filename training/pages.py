@@ -138,9 +138,7 @@ class Album:
             own, others = (tuple(Question(*pair) for pair in row[k]) for k in ("own", "others"))
             page = Page(row["family"], row["text"], row["picture"], own, others)
             self.families[page.family].append(page)
-        self.ends = {
-            family: [page for page in found if page.ends] for family, found in self.families.items()
-        }
+        self.ends = {family: [page for page in found if page.ends] for family, found in self.families.items()}
         self._weights = {family: LOOKING if _looks_only(family) else 1 for family in sorted(self.families)}
 
     def page(self, draw: random.Random) -> Page:

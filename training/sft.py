@@ -3,8 +3,8 @@
     shopfloor train sft --data DIR [--size nano | --model HUB_ID|FOLDER] [--lora]
 
 Loss on the answer only. Rows are balanced over tasks and roles. Before training a preflight checks every
-row's image tokens against the features the model makes of its image. A killed run goes on from its last
-checkpoint when started again with the same arguments.
+row's image tokens against the features the model makes of its image, and that a picture counts at all. A
+killed run goes on from its last checkpoint when started again with the same arguments.
 
 Not covered: making the model (`pretrain.py`), making the rows (`trajectories/examples.py`).
 """
@@ -128,7 +128,8 @@ def dataset(rows: list[dict[str, Any]]) -> Any:
 
 
 def preflight(model: Any, processor: Any, rows: list[dict[str, Any]]) -> None:
-    """Every row's image tokens must be as many as the features of its image. Raises PreflightError."""
+    """Every row's image tokens must be as many as the features of its image, and what is seen must count:
+    a grey screenshot has to change what the model expects. Raises PreflightError."""
     import torch
 
     token = model.config.image_token_id
@@ -160,6 +161,22 @@ def preflight(model: Any, processor: Any, rows: list[dict[str, Any]]) -> None:
             raise PreflightError(
                 f"row {number} has {inputs['input_ids'].shape[1]} tokens; the model takes {length}"
             )
+    if seen := next((row for row in rows if row["image"]), None):
+        picture = Image.open(io.BytesIO(seen["image"])).convert("RGB")
+        grey = Image.new("RGB", picture.size, (128, 128, 128))
+        if torch.equal(*(_expects(model, processor, seen["prompt"], image) for image in (picture, grey))):
+            raise PreflightError("a grey screenshot changes nothing: pictures do not reach this model")
+
+
+def _expects(model: Any, processor: Any, prompt: str, image: Image.Image) -> Any:
+    """The logits of the answer's first token."""
+    import torch
+
+    asked = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}]
+    text = processor.apply_chat_template(asked, add_generation_prompt=True)
+    inputs = processor(text=text, images=[image], return_tensors="pt")
+    with torch.no_grad():
+        return model(**inputs).logits[0, -1]
 
 
 def fine_tune(

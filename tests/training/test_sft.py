@@ -94,6 +94,17 @@ def test_preflight_names_a_processor_that_does_not_fit(tiny: Path) -> None:
         preflight(model, processor, rows)
 
 
+def test_preflight_notices_a_model_that_sees_nothing(tiny: Path) -> None:
+    """With the way from picture to text cut, a grey screenshot makes no difference, and that is said."""
+    model, processor = load(tiny)
+    rows = [{"prompt": "act:", "image": png("green")}]
+    preflight(model, processor, rows)
+    with torch.no_grad():
+        model.model.connector.modality_projection.proj.weight.zero_()
+    with pytest.raises(PreflightError, match="pictures do not reach"):
+        preflight(model, processor, rows)
+
+
 def test_loss_counts_the_answer_only(tiny: Path) -> None:
     """TRL's labels are the answer's tokens and nothing of the prompt."""
     from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
