@@ -6,7 +6,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-export DEFAULT_TASK := Go to "Clients".
+export DEFAULT_TASK := Change my sign-off to "Kind regards, Heidi Shah".
 
 # Named after what it was made from, so that a changed dependency sets up again and nothing else does.
 STAMP := $(VENV)/.set-up-$(shell cat pyproject.toml constraints.txt setup.sh | sha256sum | cut -c 1-16)

@@ -21,6 +21,13 @@ pytestmark = pytest.mark.timeout(300)
 
 # What must have changed in the database, and nothing else; for what changes nothing, the page seen last.
 WANTED: dict[str, Change | str] = {
+    'Change my sign-off to "Kind regards, Heidi Shah".': Change.of(
+        "settings", 1, signature="Kind regards, Heidi Shah"
+    ),
+    "Report the colour of the lamp.": Change.of("reports", None, colour="yellow"),
+    'Open the customer "Tina Torres".': "/customers/5",
+    'Show only the tickets with severity "urgent".': "/tickets?state=&priority=urgent",
+    'Change the language to "English".': Change.of("settings", 1, language="en"),
 }
 
 
