@@ -47,6 +47,12 @@ pip=("$VENV/bin/pip" install --disable-pip-version-check --constraint constraint
 "${pip[@]}" torch setuptools
 "${pip[@]}" --no-build-isolation --editable '.[dev]'
 
+# Playwright drives browsers by a node of its own, which a minimal Debian lacks a library for.
+node=$("$VENV/bin/python" -c 'import playwright, pathlib; print(pathlib.Path(playwright.__file__).parent / "driver/node")')
+if ! "$node" --version >/dev/null 2>&1; then
+  debian libatomic1 || say "Playwright's driver lacks a library; as root: apt-get install libatomic1"
+fi
+
 if [ -z "${SHOPFLOOR_CHROMIUM:-}" ]; then
   say "looking for a Chromium"
   timeout 600 "$VENV/bin/playwright" install chromium >/dev/null 2>&1 || say "Playwright's own is not to be had here"

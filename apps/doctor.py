@@ -119,7 +119,21 @@ def browser() -> Check:
         path = str(find_chromium())
     except EnvironmentDown as error:
         return Check("browser", "fail", "none found", str(error))
+    if why := _no_driver():
+        return Check("browser", "fail", why, "as root: apt-get install libatomic1; then: make setup")
     return asyncio.run(_draw(path))
+
+
+def _no_driver() -> str:
+    """Why Playwright's driver, a node of its own, does not start; nothing where it does."""
+    from playwright._impl._driver import compute_driver_executable
+
+    node, _ = compute_driver_executable()
+    try:
+        ran = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"Playwright's driver does not start: {error}"
+    return f"Playwright's driver does not start: {ran.stderr.strip()[:160]}" if ran.returncode else ""
 
 
 async def _draw(path: str) -> Check:
