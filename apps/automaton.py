@@ -117,6 +117,8 @@ class State:
 
     def least_within(self, low: int, high: int) -> int | None:
         """The fewest bytes after a next character of this range; None where none of them can follow."""
+        if low > high:
+            return None
         found = [t.least if t else 0 for c, todos in self.literals.items() if low <= c <= high for t in todos]
         found += [
             t.least if t else 0
@@ -428,4 +430,6 @@ def _bounds(pending: bytes) -> tuple[int, int]:
         bits = bits << 6 | byte & 0x3F
     missing = 6 * (size - len(pending))
     low, high = bits << missing, ((bits + 1) << missing) - 1
+    if 0xD800 <= low <= 0xDFFF:  # surrogates are no characters
+        return 1, 0
     return max(low, (0, 0, 0x80, 0x800, 0x10000)[size]), min(high, LAST)

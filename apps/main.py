@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command not in ("config", "doctor"):  # these two show what is wrong with the settings
             settings.export()
         code: int = importlib.import_module(COMMANDS[args.command][0]).run(args)
+        sys.stdout.flush()  # here, where a reader that has gone is understood; at exit it is an error
         return code
     except SystemExit as stop:  # argparse: 0 after help, 2 after wrong use
         return stop.code if isinstance(stop.code, int) else 2

@@ -112,3 +112,12 @@ def test_kept() -> None:
     assert automata.get("a") is first
     automata.get("b"), automata.get("c")
     assert automata.get("a") is not first
+
+
+def test_bytes_that_begin_no_character_are_refused() -> None:
+    """Overlong forms, surrogates and what lies beyond Unicode: no byte can follow them."""
+    automaton = Automaton("[^a]b")
+    for bad in (b"\xe0\x9f", b"\xed\xa0", b"\xf0\x8f", b"\xf4\x90", b"\xc1", b"\x80"):
+        assert automaton.advance(automaton.start, bad) is None, bad
+    for good in (b"\xe0\xa0", b"\xed\x9f", b"\xf0\x90", b"\xf4\x8f", b"\xc2"):
+        assert automaton.advance(automaton.start, good) is not None, good

@@ -22,12 +22,16 @@ async def test_pages_carry_own_and_other_questions(chromium_path: str, tmp_path:
     file = tmp_path / "pages.parquet"
     pages.write(pages.pages([episode], lambda png: png), file)
     (found,) = pages.Album(file).families.values()
-    acted = [q.answer for page in found for q in page.own if q.text.endswith("act:")]
-    assert acted == [str(step.decision.action) for step in episode.steps]
+    recorded = {step.observation.text() + "\n": str(step.decision.action) for step in episode.steps}
+    acted = [q.answer for p in found if p.text in recorded for q in p.own if q.text.endswith("act:")]
+    assert set(acted) >= set(recorded.values())
+    half = [page for page in found if page.text not in recorded and page.text != episode.final.text() + "\n"]
+    assert half and len(found) >= len(recorded) + len(half)
     for page in found:
-        assert len(page.others) >= 5
+        if page not in half:
+            assert len(page.others) >= 4
         screen = page.screen(6, random.Random(0))
-        assert len(screen.questions) == 6 and screen.picture is not None
+        assert 2 <= len(screen.questions) <= 6 and screen.picture is not None
         for question in screen.questions:
             if question.text.endswith("act:") and not (action := parse(question.answer)).final:
                 assert f'"{action.label}" [{action.args[0]}]' in page.text
