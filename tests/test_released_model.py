@@ -27,7 +27,7 @@ WANTED: dict[str, Change | str] = {
     "Report the colour of the lamp.": Change.of("reports", None, colour="yellow"),
     'Open the customer "Tina Torres".': "/customers/5",
     'Show only the tickets with severity "urgent".': "/tickets?state=&priority=urgent",
-    'Change the language to "English".': Change.of("settings", 1, language="en"),
+    'Open the ticket "Screen xzxqcs7 makes noise".': "/tickets/6",
 }
 
 
