@@ -25,14 +25,14 @@ from typing import Any
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
-    pre = stages.add_parser("pretrain", help="from random weights, on drawn screens")
+    pre = stages.add_parser("pretrain", help="on drawn screens and, with --data, recorded pages")
     pre.add_argument("--size", default="nano", help="tiny, nano or micro (default: nano)")
     pre.add_argument(
         "--data", type=Path, action="append", default=[], metavar="DIR", help="recorded episodes; repeatable"
     )
     pre.add_argument("--from", dest="start", default="", metavar="FOLDER", help="a checkpoint to go on from")
     pre.add_argument("--steps", type=int, default=8000)
-    pre.add_argument("--batch", type=int, default=6, help="screens a step (default: 6)")
+    pre.add_argument("--batch", type=int, default=6, help="screens a step and process (default: 6)")
     pre.add_argument("--rate", type=float, default=1.5e-3, help="learning rate (default: 1.5e-3)")
     pre.add_argument("--workers", type=int, default=0, help="processes that draw (default: 0, this one)")
 
@@ -73,9 +73,9 @@ def run(args: argparse.Namespace) -> int:
     except (ValueError, NoModel) as error:
         print(f"shopfloor train {args.stage}: {error}", file=sys.stderr)
         return 2
-    if args.json:
+    if args.json and result:
         print(json.dumps(result))
-    else:
+    elif result:
         print("\n".join(f"{key}: {value}" for key, value in result.items()), file=sys.stderr)
     return 0 if result.get("promoted", True) else 1
 
@@ -110,10 +110,11 @@ def _pretrain(args: argparse.Namespace) -> dict[str, Any]:
     params = {**asdict(recipe), "data": [store.digest() for store in _stores(args.data)]}
     if not together.rank():
         _same_run(out, params)
-    album = _album(args.data, out, args.size) if args.data else None
+    album = together.after_first(lambda: _album(args.data, out, args.size)) if args.data else None
     began = time.monotonic()
     if together.rank():  # one of several processes, and not the one that reports
-        return {"model": str(pretrain(recipe, out, lambda step, metrics: None, album))}
+        pretrain(recipe, out, lambda step, metrics: None, album)
+        return {}
     with start_run("pretrain", params) as tracked:
 
         def report(step: int, metrics: dict[str, float]) -> None:

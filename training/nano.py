@@ -187,10 +187,14 @@ def transplant(folder: str | Path, model: Any, tokenizer: Any) -> None:
         pieces = [known[token]] if token in known else before(tokenizer.decode([number])).input_ids
         if pieces:
             fresh[number] = learnt[pieces].mean(0)
-    weights = {k: v for k, v in old.state_dict().items() if v.shape != learnt.shape}
-    missing, _ = model.load_state_dict(weights, strict=False)
-    if unlike := [name for name in missing if "embed_tokens" not in name and "lm_head" not in name]:
-        raise RuntimeError(f"{folder} is of another size: it has no {unlike[0]}")
+
+    def of_tokens(name: str) -> bool:
+        return "embed_tokens" in name or "lm_head" in name
+
+    weights = {name: value for name, value in old.state_dict().items() if not of_tokens(name)}
+    if unlike := {name for name in model.state_dict() if not of_tokens(name)} ^ set(weights):
+        raise RuntimeError(f"{folder} is of another size: {sorted(unlike)[0]} is in one of the two only")
+    model.load_state_dict(weights, strict=False)
     with torch.no_grad():
         model.get_input_embeddings().weight.copy_(fresh)
 

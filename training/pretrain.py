@@ -1,4 +1,4 @@
-"""Pretraining on drawn screens: reading, pointing, copying, putting steps in order, looking.
+"""Pretraining on drawn screens and recorded pages: reading, pointing, copying, ordering steps, looking.
 
     shopfloor train pretrain --size nano --steps 6000
     shopfloor train pretrain --data .shopfloor/data --from models/nano
@@ -41,7 +41,7 @@ NAMES = re.compile(r'(?m)^\S+ ("(?:[^"\\]|\\.)*") \[\d+\]')  # of the elements l
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a run is made of; `batch` is screens a step."""
+    """What a run is made of; `batch` is screens a step, for each process."""
 
     size: str = "nano"
     steps: int = 8000
@@ -49,7 +49,7 @@ class Recipe:
     questions: int = 7
     rate: float = 1.5e-3
     warmup: int = 100
-    decay_from: float = 0.3  # share of the run after which the rate falls to a tenth
+    decay_from: float = 0.3  # share of the run after which the rate falls, to a tenth at the end
     easy: float = 0.65  # screens get harder while the running loss is below this
     pictures: int = 3  # every so many steps of drawn screens are of screens with pictures
     recorded: tuple[float, float] = (0.85, 0.95)  # share of steps of recorded pages, at first and in the end

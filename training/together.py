@@ -11,11 +11,14 @@ Not covered: models that do not fit one device.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+
+T = TypeVar("T")
 
 
 def rank() -> int:
@@ -32,7 +35,20 @@ def meet() -> None:
     """Find the other processes, if there are any."""
     if world() > 1 and not dist.is_initialized():
         backend = "nccl" if torch.cuda.is_available() else "gloo"
-        dist.init_process_group(backend, timeout=timedelta(minutes=10))
+        dist.init_process_group(backend, timeout=timedelta(hours=1))  # as long as making pages may take
+
+
+def after_first(work: Callable[[], T]) -> T:
+    """Do some work in the first process, then in the others, which find it done."""
+    if world() == 1:
+        return work()
+    meet()
+    if rank():
+        dist.barrier()
+    made = work()
+    if not rank():
+        dist.barrier()
+    return made
 
 
 def average(model: Any, loss: torch.Tensor) -> float:

@@ -146,3 +146,12 @@ def test_copied_text_comes_from_goal_names_and_values() -> None:
     for value in ["Ada Lovelace", "old@x.org", "77", "red circle"]:
         assert allows(pattern, f'"E-mail*" fill(2, {quote(value)})'), value
     assert not allows(pattern, '"E-mail*" fill(2, "invented")')
+
+
+def test_selecting_what_is_selected_is_no_action() -> None:
+    """The other options can be chosen, the present one can't; with nothing selected all can."""
+    for value, allowed in (("low", False), (None, True)):
+        box = Element(1, "combobox", "Priority", BOX, value, options=("low", "high"))
+        pattern = action_regex(Observation("http://x/", "T", (9, 9), (box,)))
+        assert allows(pattern, '"Priority" select_option(1, "high")')
+        assert allows(pattern, '"Priority" select_option(1, "low")') == allowed

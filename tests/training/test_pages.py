@@ -26,7 +26,7 @@ async def test_pages_carry_own_and_other_questions(chromium_path: str, tmp_path:
     acted = [q.answer for p in found if p.text in recorded for q in p.own if q.text.endswith("act:")]
     assert set(acted) >= set(recorded.values())
     half = [page for page in found if page.text not in recorded and page.text != episode.final.text() + "\n"]
-    assert half and len(found) >= len(recorded) + len(half)
+    assert half
     for page in found:
         if page not in half:
             assert len(page.others) >= 4

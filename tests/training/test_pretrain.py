@@ -128,3 +128,21 @@ def test_it_learns(tmp_path: Path) -> None:
     pretrain(recipe, tmp_path, lambda step, m: losses.append(m["loss"]) if "loss" in m else None)
     assert losses[-1] < 0.75 * losses[0]
     assert nano.SIZES["tiny"].image_tokens == 4
+
+
+def test_weights_move_to_another_tokenizer(tiny: Path) -> None:
+    """Tokens known to both keep their embedding, all else is copied; another size is refused."""
+    old, before = load(tiny)
+    tokenizer = nano.train_tokenizer(["save the customer", "close the ticket 7"] * 50, 1024)
+    model, _ = nano.build("tiny", tokenizer, seed=9)
+    nano.transplant(tiny, model, tokenizer)
+    known, new = before.tokenizer.get_vocab(), tokenizer.get_vocab()
+    shared = sorted(known.keys() & new.keys())
+    assert len(shared) > 200
+    theirs, ours = (m.get_input_embeddings().weight for m in (old, model))
+    assert torch.equal(theirs[[known[t] for t in shared]], ours[[new[t] for t in shared]])
+    assert torch.equal(old.model.connector.modality_projection.proj.weight,
+                       model.model.connector.modality_projection.proj.weight)  # fmt: skip
+    bigger, _ = nano.build("nano", tokenizer)
+    with pytest.raises(RuntimeError):
+        nano.transplant(tiny, bigger, tokenizer)

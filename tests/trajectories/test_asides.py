@@ -7,6 +7,8 @@ import random
 import pytest
 
 from tools.browser import Browser
+from tools.observation import Observation
+from trajectories.helpdesk.asides import _clear
 from trajectories.helpdesk.suite import HelpDesk
 from trajectories.helpdesk.tasks import FAMILIES, Maker
 from trajectories.rollout import oracle_policy, roll_out
@@ -71,3 +73,7 @@ def test_this_ticket_is_the_one_in_sight() -> None:
         maker = Maker("set-priority", number, world_seed=7, here="/tickets/3")
         plan = FAMILIES["set-priority"].make(maker)
         assert plan.start == "/tickets/3"
+        for path, clear in (("/tickets/3", True), ("/tickets/13", False), ("/tickets/31", False)):
+            look = Observation(f"http://h{path}", "Tickets", (64, 64))
+            named = maker.world.tickets[2]["title"] in plan.goal  # such a goal is clear anywhere
+            assert _clear(plan, maker, look) == (clear or named)

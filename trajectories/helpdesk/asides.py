@@ -26,7 +26,7 @@ from trajectories.episode import Episode, Step
 from trajectories.helpdesk.expert import Page
 from trajectories.helpdesk.tasks import DONE, FAMILIES, Maker, Plan, advice, is_at, place
 
-HARMLESS = frozenset({"fill", "select_option", "scroll", "hover", "focus", "go_back", "noop", "clear"})
+HARMLESS = frozenset({"fill", "select_option", "scroll", "hover", "go_back", "noop"})
 TRIES = 6  # goals made up for each one kept
 MANY = 16  # goals looked at for each form filled in: most have their form elsewhere
 
@@ -122,7 +122,7 @@ def _changes(step: Step) -> bool:
 def _clear(plan: Plan, maker: Maker, look: Observation) -> bool:
     """Whether the goal says what it is about, here: "this ticket" needs to be the one in sight."""
     start = re.match(r"/(tickets|customers)/(\d+)", plan.start)
-    if start is None or place(look.url).startswith(start[0]):
+    if start is None or re.match(rf"{start[0]}(?!\d)", place(look.url)):
         return True
     row = getattr(maker.world, start[1])[int(start[2]) - 1]
     return quote(row.get("title") or row["name"]) in plan.goal
