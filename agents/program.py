@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from agents.policies import Decision
 from tools.actions import ACTIONS, Action, ActionError, Value, parse, quote
-from tools.grammar import ANY_TEXT, KEYS, NUMBER, POINT
+from tools.grammar import ANY_TEXT, KEYS, NUMBER
 from tools.observation import Observation
 
 LONGEST = 20  # lines
@@ -147,11 +147,11 @@ def program_regex() -> str:
         "options": rf"(?:{ANY_TEXT}|\[{ANY_TEXT}(?:, {ANY_TEXT}){{0,5}}\])",
         "keys": KEYS,
         "number": NUMBER,
-        "point": POINT,
     }
     calls = [r"noop\(\)", rf"act\({ANY_TEXT}\)"]
     for action, spec in ACTIONS.items():
-        if action not in ("noop", "mouse_click", "mouse_drag_and_drop"):  # points do not outlive a page
-            calls.append(rf"{action}\({', '.join(written[kind] for _, kind in spec.params)}\)")
+        kinds = [kind for _, kind in spec.params]
+        if action != "noop" and not {"point", "path"} & set(kinds):  # points do not outlive a page
+            calls.append(rf"{action}\({', '.join(written[kind] for kind in kinds[: spec.least])}\)")
     line = "(?:" + "|".join(calls) + ")"
     return rf"(?:act\(goal\)|{line}(?:\n{line}){{0,{DECODED_LINES - 1}}})"

@@ -16,9 +16,9 @@ from __future__ import annotations
 import ast
 import json
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeGuard
 
-Kind = Literal["target", "text", "options", "point", "number", "keys", "url"]
+Kind = Literal["target", "text", "options", "point", "path", "number", "keys", "url"]
 Risk = Literal["read", "write"]
 
 
@@ -76,7 +76,23 @@ ACTIONS: dict[str, Spec] = {
         'upload_file(6, "report.txt")',
     ),
     "scroll": Spec(
-        (("dx", "number"), ("dy", "number")), "Scroll the page by CSS pixels.", "read", "scroll(0, 400)"
+        (("dx", "number"), ("dy", "number"), ("target", "target")),
+        "Scroll by CSS pixels: the page, or what an element lies in.",
+        "read",
+        "scroll(0, 400)",
+        required=2,
+    ),
+    "select_text": Spec(
+        (("text", "text"),),
+        "Select this text on the page with the mouse.",
+        "read",
+        'select_text("three words here")',
+    ),
+    "mouse_move": Spec(
+        (("x", "point"), ("y", "point")),
+        "Move the mouse to a point, in thousandths of the screenshot.",
+        "read",
+        "mouse_move(500, 250)",
     ),
     "mouse_click": Spec(
         (("x", "point"), ("y", "point")),
@@ -89,6 +105,12 @@ ACTIONS: dict[str, Spec] = {
         "Drag from one point to another, in thousandths of the screenshot.",
         "write",
         "mouse_drag_and_drop(100, 100, 500, 500)",
+    ),
+    "mouse_path": Spec(
+        (("points", "path"),),
+        "Press at the first point, move through the others (x, y, x, y, ...), release at the last.",
+        "write",
+        "mouse_path([100, 100, 300, 200, 500, 500])",
     ),
     "goto": Spec((("url", "url"),), "Open an address.", "read", 'goto("http://example.com/")'),
     "go_back": Spec((), "Go back one page.", "read", "go_back()"),
@@ -123,7 +145,7 @@ class Named:
 
 
 Target = int | Named
-Value = Target | str | float | tuple[str, ...]
+Value = Target | str | float | tuple[str, ...] | tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -160,7 +182,7 @@ def _written(value: Value) -> str:
     if isinstance(value, str):
         return quote(value)
     if isinstance(value, tuple):
-        return "[" + ", ".join(quote(v) for v in value) + "]"
+        return "[" + ", ".join(_written(v) for v in value) + "]"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
@@ -229,11 +251,18 @@ def _value(node: ast.expr, kind: Kind, spec: Spec) -> Value:
             return value
         case "options" if isinstance(value, list) and all(isinstance(v, str) for v in value):
             return tuple(value)
-        case "number" if isinstance(value, int | float) and not isinstance(value, bool):
+        case "number" if _number(value):
             return value
-        case "point" if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1000:
+        case "point" if _number(value) and 0 <= value <= 1000:
             return value
+        case "path" if isinstance(value, list) and all(_number(v) and 0 <= v <= 1000 for v in value):
+            if len(value) >= 4 and len(value) % 2 == 0:
+                return tuple(value)
     raise ActionError(f"{value!r} does not fit; write it as in {spec.example}")
+
+
+def _number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def named(node: ast.Call) -> Named:

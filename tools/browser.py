@@ -729,7 +729,25 @@ class BrowserEnvironment:
             await self._click(target)
         await (await chooser.value).set_files(str(file))
 
-    async def _scroll(self, dx: float, dy: float) -> None:
+    async def _select_text(self, text: str) -> None:
+        reader = self._readers[self.page]
+        for frame in self.page.frames:
+            inside = await reader.reader(frame)
+            ends = await inside.evaluate("(r, text) => r.span(text)", text)
+            if ends is not None:
+                dx, dy = await reader.offset(frame)
+                start, end = ((ends[i] + dx, ends[i + 1] + dy) for i in (0, 2))
+                await self.page.mouse.click(*start)  # what is selected already would be dragged, not selected
+                await self._drag(start, end)
+                got = await frame.evaluate("() => String(getSelection())")
+                if got.split() != text.split():
+                    raise ActionFailed(f"{quote(shorten(got, 60))} got selected instead")
+                return
+        raise ActionFailed(f"{quote(shorten(text, 60))} is not to be seen on the page")
+
+    async def _scroll(self, dx: float, dy: float, target: Target | None = None) -> None:
+        if target is not None:
+            await self._move(target)
         x, y = self._mouse or (None, None)
         reader = self._readers[self.page]
         asked = {"x": x, "y": y, "dx": dx, "dy": dy}
@@ -747,6 +765,20 @@ class BrowserEnvironment:
     async def _mouse_click(self, x: float, y: float) -> None:
         self._mouse = self._pixels(x, y)
         await self.page.mouse.click(*self._mouse)
+
+    async def _mouse_move(self, x: float, y: float) -> None:
+        self._mouse = self._pixels(x, y)
+        await self.page.mouse.move(*self._mouse)
+
+    async def _mouse_path(self, points: tuple[float, ...]) -> None:
+        first, *rest = [self._pixels(x, y) for x, y in zip(points[::2], points[1::2], strict=True)]
+        mouse = self.page.mouse
+        await mouse.move(*first)
+        await mouse.down()
+        for point in rest:
+            await mouse.move(*point)
+        await mouse.up()
+        self._mouse = rest[-1]
 
     async def _mouse_drag_and_drop(self, from_x: float, from_y: float, to_x: float, to_y: float) -> None:
         await self._drag(self._pixels(from_x, from_y), self._pixels(to_x, to_y))

@@ -505,6 +505,29 @@
     return { found, missing, shut, labels: options.map((o) => norm(o.label)), multiple: el.multiple };
   }
 
+  // Where a text stands on the page: x and y of its beginning and of its end, for the mouse to drag over.
+  function span(text) {
+    const want = norm(text);
+    if (!want) return null;
+    const nodes = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT, (n) =>
+      n.parentElement.checkVisibility({ visibilityProperty: true }) && !SKIP.has(tagOf(n.parentElement)) ? 1 : 2);
+    let all = '';
+    const at = []; // for each character of `all`, where it stands
+    for (let n = nodes.nextNode(); n; n = nodes.nextNode()) {
+      for (let i = 0; i < n.data.length; i += 1) {
+        const c = /\s/.test(n.data[i]) ? ' ' : n.data[i];
+        if (c !== ' ' || !all.endsWith(' ')) { all += c; at.push([n, i]); }
+      }
+      if (!all.endsWith(' ')) { all += ' '; at.push([n, n.data.length]); }
+    }
+    const from = all.indexOf(want);
+    if (from < 0) return null;
+    const side = ([node, i]) => { const r = document.createRange(); r.setStart(node, i); r.setEnd(node, Math.min(i + 1, node.data.length)); return r.getClientRects(); };
+    const [first] = side(at[from]), last = [...side(at[from + want.length - 1])].pop();
+    if (!first || !last) return null;
+    return [first.left, (first.top + first.bottom) / 2, last.right, (last.top + last.bottom) / 2];
+  }
+
   // Scroll what lies at a point, then the page, then the largest scroller on screen. False: nothing moved.
   function scroll({ x, y, dx, dy }) {
     const moved = (el) => { const a = el.scrollLeft, b = el.scrollTop; el.scrollBy({ left: dx, top: dy, behavior: 'instant' }); return el.scrollLeft !== a || el.scrollTop !== b; };
@@ -530,5 +553,5 @@
     next();
   });
 
-  return { read, version, quiet, prepare, offset, covered, pick, scroll, element: (id) => (kept[id] || {}).el || null };
+  return { read, version, quiet, prepare, offset, covered, pick, span, scroll, element: (id) => (kept[id] || {}).el || null };
 }

@@ -21,6 +21,7 @@ ANY_TEXT = r'"(?:[^"\\\x00-\x1f]|\\["\\nt]){0,400}"'
 NUMBER = r"-?(?:0|[1-9][0-9]{0,4})"  # \d would let in every script's digits; Python refuses leading zeros
 POINT = r"(?:1000|0|[1-9][0-9]{0,2})"
 KEYS = r'"(?:(?:Control|Shift|Alt|Meta)\+){0,3}(?:[A-Za-z0-9]|[A-Z][a-z]+[A-Za-z]{0,9}|F[0-9]{1,2})"'
+PATH = rf"\[{POINT}, {POINT}(?:, {POINT}, {POINT}){{1,40}}\]"
 LONGEST_COPY = 24  # words
 
 
@@ -54,8 +55,11 @@ def action_regex(observation: Observation, sources: Iterable[str] | None = None)
         if name == "report_infeasible":
             written.append(rf"report_infeasible\({ANY_TEXT}\)")
             continue
-        arguments = {"text": text, "url": ANY_TEXT, "keys": KEYS, "number": NUMBER, "point": POINT}
-        written.append(rf"{name}\({', '.join(arguments[k] for k in kinds)}\)")
+        arguments = {"text": text, "url": ANY_TEXT, "keys": KEYS, "number": NUMBER} | {
+            "point": POINT,
+            "path": PATH,
+        }
+        written.append(rf"{name}\({', '.join(arguments[k] for k in kinds[: spec.least])}\)")
     return "(?:" + "|".join(written) + ")"
 
 
@@ -79,6 +83,7 @@ def _element_calls(element: Element, text: str, refs: str) -> Iterable[str]:
     if element.role == "file":
         yield rf"{said}upload_file\({ref}, {ANY_TEXT}\)"
     yield rf"{said}drag_and_drop\({ref}, {refs}\)"
+    yield rf"{said}scroll\({NUMBER}, {NUMBER}, {ref}\)"
 
 
 def up_to(most: int) -> str:

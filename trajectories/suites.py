@@ -8,7 +8,7 @@ from trajectories.tasks import Suite
 
 SUITES: dict[str, str] = {
     "helpdesk": "trajectories.helpdesk.suite:HelpDesk",
-    "miniwob": "trajectories.miniwob:MiniWob",
+    "miniwob": "trajectories.miniwob.suite:MiniWob",
 }
 
 

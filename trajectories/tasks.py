@@ -3,7 +3,7 @@
 A suite names its families; a family makes a task from any seed, the same one every time.
 Splits are by seed: see `is_held_out`. Training never sees a held-out seed.
 
-Not covered: the tasks themselves (`helpdesk/tasks.py`, `miniwob.py`) and running them (`rollout.py`).
+Not covered: the tasks themselves (`helpdesk/tasks.py`, `miniwob/`) and running them (`rollout.py`).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tools.actions import Action
 from tools.browser import Browser
-from trajectories.miniwob import FAMILIES, MiniWob
+from trajectories.miniwob.suite import ORACLES, MiniWob
 from trajectories.rollout import oracle_policy, roll_out
 from trajectories.tasks import HELD_OUT_FROM
 
@@ -33,7 +33,7 @@ async def test_goal_and_score_are_not_on_the_page() -> None:
     """Neither words nor pixels of goal and score panel are seen; the page says nothing of this machine."""
     async with MiniWob() as suite, Browser() as browser:
         env = browser.environment()
-        for family in FAMILIES:
+        for family in ORACLES:
             goal, look = await suite.task(family, 7).setup(env)
             text = look.text()
             assert goal and goal not in text

@@ -1,0 +1,176 @@
+"""MiniWoB++'s tasks as a suite, set up as BrowserGym sets them up.
+
+The pages are those of the `miniwob` package (https://github.com/Farama-Foundation/miniwob-plusplus): seeded,
+without the time limit, and without the goal and the score panel that they print beside the task, since the
+goal is given in words and the panel would tell the agent its reward. A task has succeeded when the page's raw
+reward is positive; `Outcome.reward` is that reward, 1 for a task done wholly.
+
+A page ends its episode by itself, at the click that decides it; the check then says `over`.
+
+Not covered: which seeds are for what (`protocol.py`), and what the oracles are made of (`oracle.py`).
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tools.actions import Action
+from tools.environment import Environment, EnvironmentDown, Start
+from tools.observation import Observation
+from trajectories.episode import Episode
+from trajectories.miniwob import apps, choosing, drawing, writing
+from trajectories.miniwob.oracle import Family, Scene
+from trajectories.miniwob.protocol import MAX_STEPS, PROTOCOL_A_FROM, families, page_seed
+from trajectories.tasks import Outcome
+
+VIEWPORT = (332, 214)  # BrowserGym's: MiniWoB++'s own 160 x 210, and room beside it
+DONE = Action("send_msg_to_user", ("done",))
+ORACLES: dict[str, Family] = choosing.FAMILIES | writing.FAMILIES | drawing.FAMILIES | apps.FAMILIES
+
+# The limit is lifted by making it eleven days: setTimeout takes no more than 2^31 ms.
+# The goal keeps its room, so that the rest stays where it was drawn.
+# In two tasks part of the goal is a drawing; it is put into words as BrowserGym does.
+START = """async (seed) => {
+  Math.seedrandom(seed);
+  core.EPISODE_MAX_TIME = 1e9;
+  core.startEpisodeReal();
+  while (!WOB_TASK_READY) await new Promise(requestAnimationFrame);
+  const said = core.getUtterance();
+  let goal = typeof said === 'string' ? said : said.utterance;
+  const query = document.getElementById('query'), text = (node) => node.textContent.replace(/\\s+/g, ' ').trim();
+  const icon = query.querySelector('.ui-icon'), swatch = query.querySelector('[style*="background-color"]');
+  if (icon) goal = `${text(query.childNodes[0])} "${icon.classList[1]}" ${text(query.childNodes[2])}`;
+  if (swatch) {
+    const hex = swatch.style.backgroundColor.match(/\\d+/g).map((n) => (+n).toString(16).padStart(2, '0')).join('');
+    goal = `${text(query.children[0])} #${hex} ${text(query.children[2])}`;
+  }
+  const style = document.createElement('style');
+  style.textContent = '#query, #query * { visibility: hidden !important; transition: none !important } ' +
+    '#reward-display, #click-canvas, #sync-task-cover { display: none !important }';
+  document.head.append(style);
+  window.shopfloorSeed = seed;
+  return goal;
+}"""
+# A page that was left or loaded again has forgotten the episode: the seed set above is gone.
+SCORE = """() => window.shopfloorSeed === undefined ? null :
+  { raw: WOB_RAW_REWARD_GLOBAL, done: WOB_DONE_GLOBAL, facts: WOB_DONE_GLOBAL ? null : (%s) }"""
+
+
+@dataclass
+class MiniWobTask:
+    """One page with one seed."""
+
+    family: str
+    seed: int
+    url: str
+    suite: str = "miniwob"
+    goal: str = field(default="", init=False)  # known once the page has drawn it
+    facts: Any = field(default=None, init=False, repr=False)  # what the oracle needs to know, as of now
+
+    @property
+    def id(self) -> str:
+        return f"{self.suite}/{self.family}/{self.seed}"
+
+    @property
+    def max_steps(self) -> int:
+        """Ten by the protocol; elsewhere as many as the shortest way needs."""
+        own = ORACLES.get(self.family)
+        return MAX_STEPS if self.seed >= PROTOCOL_A_FROM or own is None else own.steps
+
+    async def setup(self, env: Environment) -> tuple[str, Observation]:
+        await env.reset(Start(self.url, viewport=VIEWPORT))
+        self.goal = await _page(env).evaluate(START, page_seed(self.seed))
+        look = await env.step(Action("noop"))  # a look once the page has settled
+        await self.check(env, None)
+        return self.goal, look
+
+    async def check(self, env: Environment, message: str | None) -> Outcome:
+        own = ORACLES.get(self.family)
+        score = await _page(env).evaluate(SCORE % (own.facts if own else "null"))
+        if score is None:
+            return Outcome(False, over=True)
+        self.facts = score["facts"]
+        return Outcome(score["raw"] > 0, float(score["raw"]), over=score["done"])
+
+    def oracle(self, observation: Observation, history: Sequence[Action]) -> Action:
+        own = ORACLES.get(self.family)
+        if own is None:
+            raise LookupError(f"MiniWoB++'s {self.family} has no oracle here")
+        scene = Scene(self.goal, observation, self.facts, tuple(history))
+        action = own.oracle(scene)
+        again = bool(history) and history[-1] == action and observation.error is None
+        target = observation.find(action.targets[0]) if again and action.targets else None
+        if target is not None and target.role in ("button", "link", "tab", "textbox"):
+            return DONE  # the deciding click was made, and the page has not ended: nothing is left to do
+        return action
+
+
+class MiniWob:
+    """The suite. It serves the pages itself, on loopback, so that addresses say nothing of this machine."""
+
+    name = "miniwob"
+    families: tuple[str, ...] = families()
+    looks_only: frozenset[str] = frozenset()
+
+    def __init__(self) -> None:
+        self._server: ThreadingHTTPServer | None = None
+
+    def task(self, family: str, seed: int) -> MiniWobTask:
+        if family not in self.families:
+            raise KeyError(f"no MiniWoB++ task {family!r} here; there are {', '.join(self.families)}")
+        if self._server is None:
+            raise RuntimeError("use the suite as a context manager: async with MiniWob() as suite")
+        port = self._server.server_address[1]
+        return MiniWobTask(family, seed, f"http://127.0.0.1:{port}/miniwob/{family}.html")
+
+    def asides(
+        self, episode: Episode, at: int, count: int, draw: random.Random, look: Observation | None = None
+    ) -> Iterator[tuple[str, Action]]:
+        return iter(())  # a page's goal is made by the page itself
+
+    def midway(
+        self, episode: Episode, at: int, count: int, draw: random.Random
+    ) -> Iterator[tuple[Observation, tuple[Action, ...], str, Action]]:
+        return iter(())
+
+    async def __aenter__(self) -> MiniWob:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Pages, directory=str(_html())))
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._server is not None:
+            self._server.shutdown()  # within one poll, 50 ms
+            self._server.server_close()
+            self._server = None
+
+
+class _Pages(SimpleHTTPRequestHandler):
+    """The package's files, said nothing about on stderr."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+def _html() -> Path:
+    spec = find_spec("miniwob")  # found, not imported: it would start selenium
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("the MiniWoB++ pages are missing: pip install miniwob")
+    return Path(spec.origin).parent / "html"
+
+
+def _page(env: Environment) -> Any:
+    page = getattr(env, "page", None)
+    if page is None:
+        raise EnvironmentDown("MiniWoB++ needs a browser environment (tools.browser)")
+    return page
