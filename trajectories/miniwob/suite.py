@@ -48,7 +48,7 @@ START = """async (seed) => {
   const query = document.getElementById('query'), text = (node) => node.textContent.replace(/\\s+/g, ' ').trim();
   const icon = query.querySelector('.ui-icon'), swatch = query.querySelector('[style*="background-color"]');
   if (icon) goal = `${text(query.childNodes[0])} "${icon.classList[1]}" ${text(query.childNodes[2])}`;
-  if (swatch) {
+  if (swatch && swatch.style.backgroundColor.startsWith('rgb')) {  // a colour with a name is said by the page
     const hex = swatch.style.backgroundColor.match(/\\d+/g).map((n) => (+n).toString(16).padStart(2, '0')).join('');
     goal = `${text(query.children[0])} #${hex} ${text(query.children[2])}`;
   }
