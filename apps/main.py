@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("apps.train", "train the model on them, and promote it when it is better"),
     "eval": ("apps.evaluate", "measure a policy on held-out tasks"),
     "serve": ("apps.serve", "serve the model to any OpenAI client"),
+    "view": ("apps.view", "look through episodes in a browser, or two side by side"),
     "helpdesk": ("apps.helpdesk", "run the demo web application by itself"),
     "memory": ("apps.memory", "give the team notes and documents, and search them"),
     "doctor": ("apps.doctor", "check every part and say how to mend it"),

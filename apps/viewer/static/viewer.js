@@ -1,0 +1,203 @@
+// What is open, kept in the address: filters, episode, step, and the one it is compared with. Keys and clicks change
+// the address's state; what is shown follows from it.
+//
+// Not covered: the list (list.js), one episode (episode.js), the drawing (draw.js).
+
+import { ask, h } from "./dom.js";
+import { pane } from "./episode.js";
+import { FILTERS, fetchPage, mark, showPage } from "./list.js";
+
+const panes = document.getElementById("panes");
+const search = document.getElementById("q");
+const state = { e: "", s: 0, vs: "", ...Object.fromEntries(FILTERS.map((name) => [name, ""])) };
+let found = { total: 0, start: 0, rows: [] }; // the page of the list that is shown
+let open = []; // the episodes shown, one or two, each with its pane
+let turn = 0; // counts what was asked for, so that a late answer to an older question is dropped
+
+const key = (row) => `${row.store}/${row.id}`;
+const filter = () => Object.fromEntries(FILTERS.map((name) => [name, state[name]]));
+
+function load() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  for (const name of Object.keys(state)) state[name] = given.get(name) ?? "";
+  state.s = Math.max(0, Number.parseInt(state.s, 10) - 1 || 0); // counted from 1 in the address
+}
+
+function save(how = "replaceState") {
+  const shown = Object.entries({ ...state, s: state.s ? state.s + 1 : "" }).filter(([, value]) => value !== "");
+  history[how](null, "", `#${new URLSearchParams(shown)}`);
+}
+
+async function refresh(where = {}) {
+  const mine = ++turn;
+  try {
+    const page = await fetchPage(filter(), where);
+    if (mine !== turn) return false;
+    found = page;
+    showPage(found, filter(), state.e, (row) => choose(key(row)), set);
+    return true;
+  } catch (error) {
+    tell(error.message);
+    return false;
+  }
+}
+
+async function choose(episode, how = "pushState") {
+  if (episode !== state.e) Object.assign(state, { e: episode, s: 0 });
+  const comparing = state.vs !== "";
+  if (comparing) state.vs = (await rival()) ?? "";
+  save(how);
+  mark(state.e);
+  await show();
+}
+
+/** Open what the state says. */
+async function show() {
+  const wanted = [state.e, state.vs].filter(Boolean);
+  const mine = ++turn;
+  try {
+    const episodes = await Promise.all(wanted.map((episode) => ask(`api/episodes/${address(episode)}`)));
+    const fellows = state.vs ? await ask(`api/episodes/${address(state.e)}/fellows`) : null;
+    if (mine !== turn) return;
+    open = episodes.map((episode, i) => pane(episode, step, tools(i, fellows)));
+    open.forEach(({ node }, i) => node.classList.toggle("other", i === 1));
+    panes.classList.toggle("two", open.length === 2);
+    panes.replaceChildren(...open.map(({ node }) => node));
+    open.forEach(({ show: turnTo }) => turnTo(state.s));
+    last = Math.max(...episodes.map((episode) => (episode.frames?.length ?? 1) - 1));
+    document.title = `${episodes[0].goal ?? "Broken episode"} · Shopfloor`;
+  } catch (error) {
+    if (mine === turn) tell(error.message);
+  }
+}
+
+let last = 0; // the farthest step there is
+
+const address = (episode) => {
+  const [store, ...id] = episode.split("/");
+  return `${store}/${encodeURIComponent(id.join("/"))}`;
+};
+
+function tools(number, fellows) {
+  if (!state.vs) return [h("button", { type: "button", onclick: compare, title: "c" }, "Compare")];
+  if (number === 0) return [];
+  const option = (row) =>
+    h("option", { value: key(row), selected: key(row) === state.vs }, `${row.result} · ${row.by ?? row.policy} · seed ${row.seed} · ${row.steps} steps`);
+  const group = (label, rows) => rows.length > 0 && h("optgroup", { label }, ...rows.map(option));
+  const pick = (event) => {
+    state.vs = event.target.value;
+    save("pushState");
+    event.target.blur(); // the keys are the page's again
+    show();
+  };
+  return [
+    h("select", { "aria-label": "Compare with", onchange: pick }, group("Ended the other way", fellows.opposite), group("Ended the same way", fellows.same)),
+    h("button", { type: "button", onclick: compare, title: "c", "aria-label": "End the comparison" }, "×"),
+  ];
+}
+
+/** The best one to compare with: of the same family, ended the other way, nearest seed; else any of the family. */
+async function rival() {
+  const { opposite, same } = await ask(`api/episodes/${address(state.e)}/fellows`);
+  const best = opposite[0] ?? same[0];
+  return best && key(best);
+}
+
+async function compare() {
+  if (!state.e) return;
+  if (state.vs) {
+    state.vs = "";
+  } else {
+    const other = await rival();
+    if (!other) return tell("There is no other episode of this family to compare with.");
+    state.vs = other;
+  }
+  save("pushState");
+  await show();
+}
+
+function step(at) {
+  state.s = Math.max(0, Math.min(at, last));
+  save();
+  open.forEach(({ show: turnTo }) => turnTo(state.s));
+}
+
+/** The next or previous episode of the list, over the page's edge too. */
+async function move(by) {
+  const here = found.rows.findIndex((row) => key(row) === state.e);
+  let to = here + by;
+  if (here < 0) to = 0;
+  if (found.start + to < 0 || found.start + to >= found.total) return;
+  if (to < 0 || to >= found.rows.length) {
+    if (!(await refresh({ start: found.start + (by < 0 ? -found.page : found.page) }))) return;
+    to = by < 0 ? found.rows.length - 1 : 0;
+  }
+  await choose(key(found.rows[to]));
+}
+
+async function set(name, value) {
+  state[name] = value;
+  if (!(await refresh({ around: state.e }))) return;
+  const stays = found.rows.some((row) => key(row) === state.e);
+  if (!stays && found.total) return choose(key(found.rows[0]), "replaceState");
+  save();
+}
+
+let telling = 0;
+function tell(words) {
+  clearTimeout(telling);
+  document.getElementById("tell")?.remove();
+  document.body.append(h("p", { id: "tell", role: "status" }, words));
+  telling = setTimeout(() => document.getElementById("tell")?.remove(), 5000);
+}
+
+const KEYS = {
+  j: () => step(state.s + 1),
+  k: () => step(state.s - 1),
+  n: () => move(1),
+  p: () => move(-1),
+  c: compare,
+  b: () => document.body.classList.toggle("boxes"),
+  f: () => search.select(),
+  "?": () => document.getElementById("help").showModal(),
+  Home: () => step(0),
+  End: () => step(last),
+  Escape: () => state.vs && compare(),
+};
+Object.assign(KEYS, { ArrowRight: KEYS.j, ArrowLeft: KEYS.k });
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (event.target.matches("input, select")) {
+    if (event.key === "Escape" || event.key === "Enter") event.target.blur();
+    return;
+  }
+  const act = KEYS[event.key];
+  if (!act) return;
+  event.preventDefault();
+  act();
+});
+
+let typing = 0;
+search.addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(() => set("q", search.value.trim()), 150);
+});
+document.getElementById("filters").addEventListener("change", ({ target }) => {
+  if (!target.matches("select")) return;
+  target.blur(); // the keys are the page's again
+  set(target.name, target.value);
+});
+document.getElementById("filters").addEventListener("submit", (event) => event.preventDefault());
+document.getElementById("earlier").addEventListener("click", () => refresh({ start: found.start - found.page }));
+document.getElementById("later").addEventListener("click", () => refresh({ start: found.start + found.page }));
+document.getElementById("keys").addEventListener("click", KEYS["?"]);
+
+async function start() {
+  load();
+  if (!(await refresh({ around: state.e }))) return;
+  if (state.e) await show();
+  else if (found.total) await choose(key(found.rows[0]), "replaceState");
+}
+addEventListener("popstate", start); // back, forward, and an address typed by hand
+start();
