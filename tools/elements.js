@@ -270,6 +270,9 @@
     }
     const OFF = { l: 0, t: 0, r: 0, b: 0 };
     const size = (e) => ({ x: e.l, y: e.t, w: e.r - e.l, h: e.b - e.t });
+    // A text right under a field without a name, and farther from what comes next, is its name.
+    const captions = (text, field, next) => text.role === 'text' && field.bare && /^(textbox|searchbox|spinbutton|combobox|listbox)$/.test(field.role) &&
+      text.name.length <= 40 && Math.abs(text.x - field.x) < 12 && Math.abs(text.y - field.y - field.h) <= 4 && text.y - field.y - field.h < next.y - text.y - text.h;
     const level = (item, e) => item.y < e.b && e.t < item.y + item.h && e.l - (item.x + item.w) < 40;
 
     function addText(node, ctx) {
@@ -316,6 +319,8 @@
         return owner;
       }
       const item = { role, name: name.slice(0, 300), ...size(part), value: valueOf(el, tag, role, name), states: statesOf(el, tag), id: kept.length };
+      const [field, caption] = items.slice(-2);
+      if (caption && captions(caption, field, item)) { items.pop(); field.name = caption.name.replace(/\s*[:*]+$/, ''); field.bare = false; }
       if (tag === 'SELECT') item.options = [...el.options].filter((o) => !o.disabled && !o.hidden).slice(0, 200).map((o) => norm(o.label));
       if (!name && FIELDS.has(role)) {
         item.bare = true;

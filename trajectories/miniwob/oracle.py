@@ -16,7 +16,7 @@ Not covered: the oracles (the modules named in `suite.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,16 @@ class Scene:
         """A click on the first element of a role and name. Raises OracleLost."""
         return self.on("click", self.find(name, role))
 
+    def under(self, spot: Mapping[str, float]) -> Element:
+        """The smallest element that a point of `placed` lies in. Raises OracleLost."""
+        x, y = spot["x"], spot["y"]
+        there = [
+            e for e in self.all() if 0 <= x - e.box.x <= e.box.width and 0 <= y - e.box.y <= e.box.height
+        ]
+        if not there:
+            raise OracleLost(f"nothing to click at ({x:g}, {y:g}) among:\n{self.look.text()}")
+        return min(there, key=lambda e: e.box.width * e.box.height)
+
     def fill(self, element: Element, text: str) -> Action | None:
         """Fill in a field, or None where it holds the text already; a password shows as dots."""
         value = element.value or ""
@@ -108,6 +118,14 @@ class Family:
     oracle: Oracle
     facts: str = "null"  # a JavaScript expression
     steps: int = 10  # the benchmark's; more only where the shortest way is longer
+
+
+def placed(selector: str, more: str = "") -> str:
+    """Facts: what a CSS selector finds, each with its middle `x`, `y` and `more`, JavaScript of `e`."""
+    return f"""[...document.querySelectorAll('{selector}')].filter((e) => e.checkVisibility()).map((e) => {{
+  const r = e.getBoundingClientRect();
+  return {{ x: r.x + r.width / 2, y: r.y + r.height / 2, {more} }};
+}})"""
 
 
 def first(*actions: Action | None) -> Action:

@@ -26,14 +26,16 @@ from tools.actions import Action
 from tools.environment import Environment, EnvironmentDown, Start
 from tools.observation import Observation
 from trajectories.episode import Episode
-from trajectories.miniwob import apps, choosing, drawing, writing
+from trajectories.miniwob import apps, choosing, drawing, shapes, writing
 from trajectories.miniwob.oracle import Family, Scene
 from trajectories.miniwob.protocol import MAX_STEPS, PROTOCOL_A_FROM, families, page_seed
 from trajectories.tasks import Outcome
 
 VIEWPORT = (332, 214)  # BrowserGym's: MiniWoB++'s own 160 x 210, and room beside it
 DONE = Action("send_msg_to_user", ("done",))
-ORACLES: dict[str, Family] = choosing.FAMILIES | writing.FAMILIES | drawing.FAMILIES | apps.FAMILIES
+ORACLES: dict[str, Family] = (
+    choosing.FAMILIES | shapes.FAMILIES | writing.FAMILIES | drawing.FAMILIES | apps.FAMILIES
+)
 
 # The limit is lifted by making it eleven days: setTimeout takes no more than 2^31 ms.
 # The goal keeps its room, so that the rest stays where it was drawn.
