@@ -228,6 +228,8 @@
     const label = found.closest && found.closest('label');
     return !!label && label.control === el;
   }
+  // The middle first; near the edges for what lies mostly under something else.
+  const POINTS = [[0.5, 0.5], [0.25, 0.5], [0.75, 0.5], [0.5, 0.25], [0.5, 0.75], [0.05, 0.5], [0.95, 0.5], [0.5, 0.05], [0.5, 0.95]];
   function hitPoint(el, at, area) {
     const rects = [...at.getClientRects()].slice(0, 3).map(edges);
     if (!rects.length) return null;
@@ -236,7 +238,7 @@
       const e = meet(r, area);
       if (!(e.r > e.l && e.b > e.t)) continue;
       const [w, h] = [e.r - e.l, e.b - e.t];
-      for (const [fx, fy] of [[0.5, 0.5], [0.25, 0.5], [0.75, 0.5], [0.5, 0.25], [0.5, 0.75]]) {
+      for (const [fx, fy] of POINTS) {
         const x = e.l + w * fx, y = e.t + h * fy;
         if (owns(el, at, top(x, y))) return { x, y };
       }

@@ -8,7 +8,9 @@ from __future__ import annotations
 from tools.actions import Action
 from trajectories.miniwob.oracle import Family, Scene, first, placed
 
-WAIT = Action("noop", (400,))  # a menu opens 300 ms after the mouse has come
+WAIT = Action(
+    "noop", (400,)
+)  # a menu opens 300 ms after the mouse has come; a section takes as long to unfold
 
 
 def click_test(scene: Scene) -> Action:
@@ -64,6 +66,8 @@ def look_through(scene: Scene) -> Action:
     if (link := scene.has(asked, "clickable")) is not None:
         return scene.on("click", link)
     tabs = scene.all("tab")
+    if scene.look.hidden and scene.history[-1:] != (WAIT,):
+        return WAIT  # what was clicked is still unfolding
     following = [i + 1 for i, tab in enumerate(tabs) if "expanded" in tab.states]
     return scene.on("click", tabs[(following or [0])[0] % len(tabs)])
 
