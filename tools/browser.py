@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 import re
 import tempfile
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -50,6 +52,8 @@ ACTION_SECONDS = 3.0
 NAVIGATION_SECONDS = 10.0
 SETTLE_SECONDS = 2.0
 NAVIGATIONS = frozenset({"goto", "go_back"})
+READING = frozenset({"GET", "HEAD"})
+REUSES = 50  # episodes in one tab at most: pages leak, and a renderer's memory only grows
 UNWAITED = frozenset({"websocket", "eventsource", "media", "ping"})  # requests that may never end
 
 T = TypeVar("T")
@@ -123,21 +127,25 @@ class BrowserEnvironment:
 
     def __init__(self, browser: Browser, device_scale_factor: float = 1) -> None:
         self.ignore = ""  # a CSS selector of what is never listed (a harness's own panels)
+        self.writes = 0  # requests begun since the reset that were neither GET nor HEAD
         self.downloads = []
         self._browser = browser
         self._scale = device_scale_factor
         self._context: BrowserContext | None = None
+        self._used = 0
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._tasks: set[asyncio.Future[Any]] = set()
         self._clear(Start("about:blank"))
 
-    def _clear(self, start: Start) -> None:
+    def _clear(self, start: Start, again: bool = False) -> None:
+        """Forget the last episode; with `again` its tab stays."""
         self._start = start
         self._origins = tuple(start.origins) or (origin(start.url),)
-        self._pages: list[Page] = []
+        if not again:
+            self._pages: list[Page] = []
+            self._readers: dict[Page, Elements] = {}
+            self._sessions: dict[Page, CDPSession] = {}
         self._tab = 0
-        self._readers: dict[Page, Elements] = {}
-        self._sessions: dict[Page, CDPSession] = {}
         self._dialogs: list[Dialog] = []
         self._answer = ""
         self._interrupt = asyncio.Event()
@@ -149,6 +157,7 @@ class BrowserEnvironment:
         self._saving: set[asyncio.Future[Any]] = set()
         self._parked: set[asyncio.Future[Any]] = set()
         self._good = start.url
+        self.writes = 0
         self._cookies: list[Any] = []
         self._mouse: tuple[float, float] | None = None
         self._look: Look | None = None
@@ -164,8 +173,19 @@ class BrowserEnvironment:
         return self._pages[self._tab]
 
     async def reset(self, start: Start) -> Observation:
-        await self._close_context()
-        self._clear(start)
+        await self.open(start)
+        return await self.observe()
+
+    async def open(self, start: Start, stay: bool = False) -> None:
+        """A reset without the look, for whoever has more to do to the page first. Raises EnvironmentDown.
+
+        With `stay` a page that is there already is not loaded again: it begins afresh by itself.
+        """
+        again = await self._wiped(start)
+        if not again:
+            await self._close_context()
+            self._used = 0
+        self._clear(start, again)
         self.downloads.clear()
         if start.files is not None:
             self.files = Path(start.files).absolute()
@@ -173,8 +193,13 @@ class BrowserEnvironment:
         else:
             self._temporary = tempfile.TemporaryDirectory(prefix="shopfloor-files-")
             self.files = Path(self._temporary.name)
-        await self._open(start.url)
-        return await self.observe()
+        if not again:
+            await self._open(start.url)
+            return
+        self._used += 1
+        if not (stay and self.page.url == start.url):
+            await self._go(start.url)
+        await (await self._protocol(self.page)).send("Page.resetNavigationHistory")
 
     async def step(self, action: Action) -> Observation:
         restarted = await self._revive()
@@ -208,11 +233,16 @@ class BrowserEnvironment:
         revived = await self._revive()
         if self._waiting():
             await self.settle()
-        for _ in range(5):
+        patience = 2
+        for _ in range(5 + patience):
             if self._dialogs:
                 return self._remember(self._dialog_observation(), None)
             try:
                 seen, look = await self._interruptible(self._observe(), NAVIGATION_SECONDS)
+                if self._waiting() and patience > 0:  # a request that began while we looked
+                    patience -= 1
+                    await self.settle()
+                    continue
                 if revived:
                     seen = self._with(seen, seen.error, True)
                 return self._remember(seen, look)
@@ -230,7 +260,64 @@ class BrowserEnvironment:
     async def close(self) -> None:
         await self._close_context()
 
+    async def session(self) -> dict[str, Any]:
+        """Who is signed in: cookies and storage, for another `Start`. They are secrets."""
+        assert self._context is not None, "reset first"
+        return dict(await self._context.storage_state())
+
+    async def glance(self, start: Start, *actions: Action) -> Observation:
+        """A page loaded anew beside this one, with the same session, after some actions; here nothing moves."""
+        aside = BrowserEnvironment(self._browser, self._scale)
+        try:
+            look = await aside.reset(replace(start, session=await self.session()))
+            for action in actions:
+                look = await aside.step(action)
+            return look
+        finally:
+            await aside.close()
+
+    async def ask(self, question: str) -> dict[int, Any]:
+        """What a JavaScript function answers for each element listed last (its DOM node), by ref."""
+        located = self._look.located if self._look is not None else {}
+        call = f"(r, ids) => ids.map((id) => ({question})(r.element(id)))"
+        answers: dict[int, Any] = {}
+        for reader in {where.reader for where in located.values()}:
+            of = {ref: where.id for ref, where in located.items() if where.reader == reader}
+            answers |= zip(of, await reader.evaluate(call, list(of.values())), strict=True)
+        return answers
+
     # ---- opening and mending -----------------------------------------------------------------------------
+
+    async def _wiped(self, start: Start) -> bool:
+        """Whether the tab of the last episode can serve again, all that it left behind wiped.
+
+        A new context costs a new renderer process, most of a reset's time. Only the plainest case: same
+        settings, one tab, one origin, nothing open; anything else gets a new one.
+        """
+        if self._context is None or not self._pages or self._used >= REUSES:
+            return False
+        same = replace(start, url="", files=None) == replace(self._start, url="", files=None)
+        own = self._origins == (origin(start.url),) and not start.origins and start.session is None
+        clean = not (
+            self._dead or self._dialogs or self._parked or self._saving_now() or len(self._pages) > 1
+        )
+        if not (same and own and clean and start.url.startswith("http") and "#" not in start.url):
+            return False
+        if origin(self.page.url) != self._origins[0]:
+            return False
+        try:
+            session = await self._protocol(self.page)
+            storage = {"origin": self._origins[0], "storageTypes": "all"}
+            await asyncio.gather(
+                self.page.evaluate("() => { sessionStorage.clear(); window.name = ''; }"),
+                self.page.mouse.move(-1, -1),  # nothing is hovered over at the start
+                self._context.clear_cookies(),
+                session.send("Storage.clearDataForOrigin", storage),
+            )
+        except Error:
+            return False
+        self._remove_files()
+        return True
 
     async def _open(self, url: str) -> None:
         """A fresh context and tab, at `url`. Raises EnvironmentDown."""
@@ -243,6 +330,7 @@ class BrowserEnvironment:
             accept_downloads=True,
             service_workers="block",
             locale="en-US",
+            storage_state=cast(Any, self._start.session),
         )
         self._context = context
         context.set_default_timeout(ACTION_SECONDS * 1000)
@@ -252,9 +340,12 @@ class BrowserEnvironment:
         allowed = "|".join(re.escape(o) for o in self._origins)
         if "*" not in self._origins:
             await context.route(re.compile(rf"^(?!(?:{allowed})(?:[/?#]|$)|data:|blob:|about:)"), self._block)
+        if not self._start.writes:
+            await context.route("**/*", self._read_only)
+            await context.route_web_socket("**", lambda socket: socket.close())
         context.on("page", self._opened)
         context.on("dialog", self._asked)
-        context.on("request", lambda request: self._requests.add(request))
+        context.on("request", self._requested)
         context.on("requestfinished", lambda request: self._requests.discard(request))
         context.on("requestfailed", self._request_failed)
         if self._cookies:
@@ -305,7 +396,11 @@ class BrowserEnvironment:
                 await dialog.dismiss()
             self._dialogs.clear()
             await context.close()
-        if not keep_files and self._temporary is not None:
+        if not keep_files:
+            self._remove_files()
+
+    def _remove_files(self) -> None:
+        if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = None
 
@@ -346,6 +441,17 @@ class BrowserEnvironment:
         self._dialogs.append(dialog)
         self._answer = dialog.default_value
         self._interrupt.set()
+
+    def _requested(self, request: Request) -> None:
+        self._requests.add(request)
+        self.writes += request.method not in READING
+
+    async def _read_only(self, route: Route) -> None:
+        if route.request.method in READING:
+            await route.fallback()  # another route may yet refuse it
+            return
+        self._failed = f"{shorten(route.request.url)} was not sent: here it is only read, never written"
+        await route.abort("aborted")  # the page stays where it is
 
     async def _block(self, route: Route) -> None:
         request = route.request
@@ -496,15 +602,20 @@ class BrowserEnvironment:
 
     async def _screenshot(self, page: Page, scroll: tuple[float, float]) -> bytes:
         """PNG at CSS scale, straight from the protocol: half the time of Playwright's own call."""
-        session = self._sessions.get(page)
-        if session is None and self._context is not None:
-            session = self._sessions[page] = await self._context.new_cdp_session(page)
-        assert session is not None
+        session = await self._protocol(page)
         width, height = self._start.viewport
         clip = {"x": scroll[0], "y": scroll[1], "width": width, "height": height, "scale": 1}
         asked = {"format": "png", "optimizeForSpeed": True, "clip": clip}
         got = await session.send("Page.captureScreenshot", asked)
         return base64.b64decode(got["data"])
+
+    async def _protocol(self, page: Page) -> CDPSession:
+        """Chromium's own protocol, for what Playwright has no call for."""
+        session = self._sessions.get(page)
+        if session is None:
+            assert self._context is not None
+            session = self._sessions[page] = await self._context.new_cdp_session(page)
+        return session
 
     def _dialog_observation(self) -> Observation:
         dialog = self._dialogs[0]
@@ -614,7 +725,13 @@ class BrowserEnvironment:
         return x, y
 
     async def _click(self, target: Target, count: int = 1) -> None:
-        x, y = await self._point(target)
+        x, y = await self._move(target)
+        try:
+            x, y = await self._point(target)  # hovering may have moved it
+        except ActionFailed:
+            await self.settle()  # or shows another picture, which is still being loaded
+            with suppress(ActionFailed):
+                x, y = await self._point(target)
         self._mouse = (x, y)
         await self.page.mouse.click(x, y, click_count=count)
 
@@ -704,7 +821,10 @@ class BrowserEnvironment:
         end = await self._point(target)
         if await self._point(source) != start:  # bringing the end into view has moved the start
             raise ActionFailed(f"{self._say(self._ref(target))} is too far away to drag to; scroll first")
-        await self._drag(start, end)
+        # A little past the middle: lists that are sorted by dragging change places only there.
+        way = math.dist(start, end) or 1
+        x, y = (e + 3 * (e - s) / way for s, e in zip(start, end, strict=True))
+        await self._drag(start, (x, y))
 
     async def _drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
         mouse = self.page.mouse
@@ -739,6 +859,7 @@ class BrowserEnvironment:
                 start, end = ((ends[i] + dx, ends[i + 1] + dy) for i in (0, 2))
                 await self.page.mouse.click(*start)  # what is selected already would be dragged, not selected
                 await self._drag(start, end)
+                await asyncio.sleep(0.12)  # rich text editors take note of it up to 0.1 s later (Quill)
                 got = await frame.evaluate("() => String(getSelection())")
                 if got.split() != text.split():
                     raise ActionFailed(f"{quote(shorten(got, 60))} got selected instead")

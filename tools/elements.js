@@ -23,7 +23,7 @@
     'DATALIST', 'DEFS', 'CLIPPATH', 'TITLE', 'DESC', 'SYMBOL', 'AUDIO', 'OBJECT', 'EMBED']);
   const SHAPES = new Set(['circle', 'ellipse', 'rect', 'polygon', 'path', 'line', 'polyline']);
   const INTERACTIVE = 'a[href],button,input:not([type=hidden]),select,textarea,summary,[role=button],[role=link],' +
-    '[role=tab],[role=option],[role=menuitem],[role=checkbox],[role=radio],[role=switch],[onclick]';
+    '[role=tab],[role=option],[role=menuitem],[role=checkbox],[role=radio],[role=switch],[onclick],.ui-sortable > *';
 
   const norm = (s) => (s || '').replace(/[\s\u00a0\u200b]+/g, ' ').trim();
   const tagOf = (el) => el.tagName.toUpperCase();
@@ -80,7 +80,8 @@
   // Last resort for a thing without name, icon or colour: the author's word for it (class="trash").
   function classWord(el) {
     const token = [...el.classList].find((c) => /^[a-z]{2,}(-[a-z]+){0,3}$/i.test(c) && !/^(btn|button|icon|col|row|item|link|clickable|active|hover|ui-(widget|state|corner|button|icon)\b.*|ui-draggable|ui-sortable)/i.test(c));
-    return token ? token.replace(/^ui-/, '').replace(/-/g, ' ').toLowerCase() : '';
+    const state = token && [...el.classList].find((c) => c !== token && /^(active|clicked|selected)$/i.test(c)); // a star given
+    return token ? norm(token.replace(/^ui-/, '').replace(/-/g, ' ').toLowerCase() + ' ' + (state || '')) : '';
   }
   function colour(css) {
     const m = /rgba?\(([\d.]+)[, ]+([\d.]+)[, ]+([\d.]+)(?:[,/ ]+([\d.]+%?))?/.exec(css || '');
@@ -112,14 +113,17 @@
   function boxName(el) {
     const cs = getComputedStyle(el), r = el.getBoundingClientRect();
     const word = colour(cs.backgroundColor);
-    if (!word || cs.backgroundImage !== 'none') return classWord(el) || (cs.backgroundImage !== 'none' ? 'picture' : '');
+    const [, drawn] = /^url\("([^"]+)/.exec(cs.content) || []; // the stylesheet's picture in the element's place
+    if (!word || cs.backgroundImage !== 'none') return classWord(el) || (drawn ? fileName(drawn) : cs.backgroundImage !== 'none' ? 'picture' : '');
     const round = parseFloat(cs.borderTopLeftRadius) >= (cs.borderTopLeftRadius.endsWith('%') ? 50 : Math.min(r.width, r.height) / 2 - 0.5);
     return word + (round && Math.abs(r.width - r.height) <= 1 ? ' circle' : ' box');
   }
   function imageName(el) {
     const given = attr(el, 'aria-label') || idTexts(el, 'aria-labelledby') || attr(el, 'alt') || attr(el, 'title');
     if (given) return given;
-    const src = el.getAttribute('src') || '';
+    return fileName(el.getAttribute('src') || '');
+  }
+  function fileName(src) {
     const file = src.startsWith('data:') ? '' : src.split(/[?#]/)[0].split('/').pop().replace(/\.[a-z0-9]+$/i, '');
     return /^[a-z][a-z _-]{2,}$/i.test(file) ? norm(file.replace(/[-_]/g, ' ')) : 'picture';
   }
@@ -205,7 +209,8 @@
   const disabled = (el) => el.matches(':disabled') || !!el.closest('[aria-disabled=true]');
   function clickable(el, tag, cs, ctx, rect) {
     if (tag === 'BODY' || tag === 'HTML' || tag === 'svg' || (tag === 'LABEL' && el.control)) return false;
-    const own = el.hasAttribute('onclick') || !!(el.onclick || el.onmousedown || el.onpointerdown || el.ondblclick) || el.getAttribute('draggable') === 'true';
+    const own = el.hasAttribute('onclick') || !!(el.onclick || el.onmousedown || el.onpointerdown || el.ondblclick) || el.getAttribute('draggable') === 'true' ||
+      el.matches('.ui-sortable > *'); // a list that jQuery UI sorts by dragging hears the mouse for its items
     const pointer = cs.cursor === 'pointer' && !ctx.pointer;
     if (!own && !pointer && !heard.has(el)) return false;
     // A container that listens for its children (delegation) is not itself a thing to click.
@@ -546,16 +551,19 @@
     return others.some(moved);
   }
 
-  // Nothing has changed for two frames; false when `limit` ms passed first.
+  // INIT's short transitions run one level of the tree after another: a menu made visible is whole some frames later.
+  const unfolding = () => document.getAnimations().some((a) => a instanceof CSSTransition && a.playState === 'running');
+
+  // Nothing has changed for a frame; false when `limit` ms passed first. (Taking the screenshot is another
+  // frame, and whoever looks asks afterwards whether anything changed meanwhile.)
   const quiet = (limit) => new Promise((done) => {
     const start = performance.now();
-    let seen = version(), calm = 0;
+    let seen = version();
     const next = () => { let once = false; const go = () => { if (!once) { once = true; tick(); } }; requestAnimationFrame(go); setTimeout(go, 50); };
     const tick = () => {
-      const now = version();
-      calm = now === seen ? calm + 1 : 0;
+      const now = version(), calm = now === seen && !unfolding();
       seen = now;
-      if (calm >= 2) done(document.readyState !== 'loading'); else if (performance.now() - start > limit) done(false); else next();
+      if (calm) done(document.readyState !== 'loading'); else if (performance.now() - start > limit) done(false); else next();
     };
     next();
   });

@@ -159,7 +159,7 @@ class Elements:
         return all(version == then for version, (_, then) in zip(now, look.versions, strict=True))
 
     async def quiet(self, milliseconds: float) -> bool:
-        """Wait until the page has not changed for two frames; False when the time was up first."""
+        """Wait until the page has not changed for a frame; False when the time was up first."""
         reader = await self.reader(self.page.main_frame)
         return bool(await reader.evaluate("(r, limit) => r.quiet(limit)", milliseconds))
 

@@ -5,8 +5,9 @@ Not covered: what a task is (`trajectories/tasks.py`) and how a browser does it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from tools.actions import Action
 from tools.observation import Observation
@@ -18,13 +19,17 @@ class Start:
 
     `origins` are the origins that may be visited (`http://127.0.0.1:8080`, `file://`); empty means the
     start's own origin only. `viewport` is width and height in CSS pixels. `files` is the folder that
-    uploads are read from and downloads are written to; None means an empty temporary one.
+    uploads are read from and downloads are written to; None means an empty temporary one. With `writes` off
+    nothing but GET and HEAD leaves the browser. `session` is who is signed in: cookies and storage as
+    `BrowserEnvironment.session` gives them; it holds secrets and belongs in no file.
     """
 
     url: str
     origins: tuple[str, ...] = ()
     viewport: tuple[int, int] = (1024, 768)
     files: str | None = None
+    writes: bool = True
+    session: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 class Environment(Protocol):

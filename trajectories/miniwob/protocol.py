@@ -25,7 +25,7 @@ from trajectories.tasks import HELD_OUT_FROM
 PROTOCOL_A_FROM = 2_000_000
 MAX_STEPS = 10
 REPEATS = 5
-# BrowserGym means 2 ** 32 and writes 2 ^ 32, which is 34 in Python; its published results are for these seeds.
+# BrowserGym means 2 ** 32 and writes 2 ^ 32, which is 34 in Python; published results are for these seeds.
 TASK_SEEDS = 2 ^ 32
 PAGE_SEEDS = 1_000_000
 Split = Literal["train", "test", "webgum"]

@@ -20,47 +20,40 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tools.actions import Action
 from tools.environment import Environment, EnvironmentDown, Start
 from tools.observation import Observation
 from trajectories.episode import Episode
-from trajectories.miniwob import apps, choosing, drawing, shapes, writing
+from trajectories.miniwob import apps, choosing, dragging, drawing, mail, reading, shapes, writing
 from trajectories.miniwob.oracle import Family, Scene
 from trajectories.miniwob.protocol import MAX_STEPS, PROTOCOL_A_FROM, families, page_seed
 from trajectories.tasks import Outcome
 
+if TYPE_CHECKING:
+    from tools.browser import BrowserEnvironment
+
 VIEWPORT = (332, 214)  # BrowserGym's: MiniWoB++'s own 160 x 210, and room beside it
 DONE = Action("send_msg_to_user", ("done",))
 ORACLES: dict[str, Family] = (
-    choosing.FAMILIES | shapes.FAMILIES | writing.FAMILIES | drawing.FAMILIES | apps.FAMILIES
+    choosing.FAMILIES
+    | shapes.FAMILIES
+    | writing.FAMILIES
+    | reading.FAMILIES
+    | drawing.FAMILIES
+    | dragging.FAMILIES
+    | apps.FAMILIES
+    | mail.FAMILIES
 )
 
-# The limit is lifted by making it eleven days: setTimeout takes no more than 2^31 ms.
-# The goal keeps its room, so that the rest stays where it was drawn.
-# In two tasks part of the goal is a drawing; it is put into words as BrowserGym does.
-START = """async (seed) => {
-  Math.seedrandom(seed);
-  core.EPISODE_MAX_TIME = 1e9;
-  core.startEpisodeReal();
-  while (!WOB_TASK_READY) await new Promise(requestAnimationFrame);
-  const said = core.getUtterance();
-  let goal = typeof said === 'string' ? said : said.utterance;
-  const query = document.getElementById('query'), text = (node) => node.textContent.replace(/\\s+/g, ' ').trim();
-  const icon = query.querySelector('.ui-icon'), swatch = query.querySelector('[style*="background-color"]');
-  if (icon) goal = `${text(query.childNodes[0])} "${icon.classList[1]}" ${text(query.childNodes[2])}`;
-  if (swatch && swatch.style.backgroundColor.startsWith('rgb')) {  // a colour with a name is said by the page
-    const hex = swatch.style.backgroundColor.match(/\\d+/g).map((n) => (+n).toString(16).padStart(2, '0')).join('');
-    goal = `${text(query.children[0])} #${hex} ${text(query.children[2])}`;
-  }
-  const style = document.createElement('style');
-  style.textContent = '#query, #query * { visibility: hidden !important; transition: none !important } ' +
-    '#reward-display, #click-canvas, #sync-task-cover { display: none !important }';
-  document.head.append(style);
-  window.shopfloorSeed = seed;
-  return goal;
-}"""
+# Pages begin a new episode by themselves, as MiniWoB++'s own harness has them do; these keep something of
+# the last one, and are loaded again.
+FORGETFUL = frozenset(
+    ["drag-items", "drag-items-grid", "drag-sort-numbers", "focus-text-2", "scroll-text", "scroll-text-2", "stock-market", "use-colorwheel-2"]
+)
+
+START = (Path(__file__).parent / "start.js").read_text(encoding="utf-8")
 # A page that was left or loaded again has forgotten the episode: the seed set above is gone.
 SCORE = """() => window.shopfloorSeed === undefined ? null :
   { raw: WOB_RAW_REWARD_GLOBAL, done: WOB_DONE_GLOBAL, facts: WOB_DONE_GLOBAL ? null : (%s) }"""
@@ -88,15 +81,17 @@ class MiniWobTask:
         return MAX_STEPS if self.seed >= PROTOCOL_A_FROM or own is None else own.steps
 
     async def setup(self, env: Environment) -> tuple[str, Observation]:
-        await env.reset(Start(self.url, viewport=VIEWPORT))
-        self.goal = await _page(env).evaluate(START, page_seed(self.seed))
-        look = await env.step(Action("noop"))  # a look once the page has settled
+        browser = _browser(env)
+        await browser.open(Start(self.url, viewport=VIEWPORT), stay=self.family not in FORGETFUL)
+        self.goal = await browser.page.evaluate(START, page_seed(self.seed))
+        await browser.settle()
+        look = await env.observe()
         await self.check(env, None)
         return self.goal, look
 
     async def check(self, env: Environment, message: str | None) -> Outcome:
         own = ORACLES.get(self.family)
-        score = await _page(env).evaluate(SCORE % (own.facts if own else "null"))
+        score = await _browser(env).page.evaluate(SCORE % (own.facts if own else "null"))
         if score is None:
             return Outcome(False, over=True)
         self.facts = score["facts"]
@@ -108,7 +103,9 @@ class MiniWobTask:
             raise LookupError(f"MiniWoB++'s {self.family} has no oracle here")
         scene = Scene(self.goal, observation, self.facts, tuple(history))
         action = own.oracle(scene)
-        again = bool(history) and history[-1] == action and observation.error is None
+        again = (
+            bool(history) and str(history[-1]) == str(action) and not observation.error and not own.repeats
+        )
         target = observation.find(action.targets[0]) if again and action.targets else None
         if target is not None and target.role in ("button", "link", "tab", "textbox"):
             return DONE  # the deciding click was made, and the page has not ended: nothing is left to do
@@ -144,7 +141,7 @@ class MiniWob:
         return iter(())
 
     async def __aenter__(self) -> MiniWob:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Pages, directory=str(_html())))
+        self._server = _Server(("127.0.0.1", 0), partial(_Pages, directory=str(_html())))
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
@@ -155,10 +152,24 @@ class MiniWob:
             self._server = None
 
 
+class _Server(ThreadingHTTPServer):
+    """Says nothing of a browser that has gone away in the middle of a file."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        return
+
+
 class _Pages(SimpleHTTPRequestHandler):
     """The package's files, said nothing about on stderr."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "max-age=3600")  # they never change: no need to ask for them again
+        super().end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
         return
@@ -171,8 +182,9 @@ def _html() -> Path:
     return Path(spec.origin).parent / "html"
 
 
-def _page(env: Environment) -> Any:
-    page = getattr(env, "page", None)
-    if page is None:
+def _browser(env: Environment) -> BrowserEnvironment:
+    from tools.browser import BrowserEnvironment
+
+    if not isinstance(env, BrowserEnvironment):
         raise EnvironmentDown("MiniWoB++ needs a browser environment (tools.browser)")
-    return page
+    return env
