@@ -118,6 +118,7 @@ class Family:
     oracle: Oracle
     facts: str = "null"  # a JavaScript expression
     steps: int = 10  # the benchmark's; more only where the shortest way is longer
+    repeats: bool = False  # the same click again may lead on, as when a die is thrown
 
 
 def placed(selector: str, more: str = "") -> str:
