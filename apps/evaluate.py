@@ -2,6 +2,9 @@
 
     shopfloor eval miniwob --policy oracle --episodes 20
     shopfloor eval helpdesk --model models/nano --blank --json > report.json
+    shopfloor eval miniwob --protocol a --split test
+
+`--protocol a` is BrowserGym's MiniWoB++ benchmark: 125 tasks, its own five seeds each, at most ten steps.
 
 The report goes to MLflow, and with `--json` to stdout, where `shopfloor train promote` can take it from. With
 `--out`, episodes are kept, and the same evaluation started again goes on where it was.
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from trajectories.tasks import Task
 
 POLICIES = ("model", "oracle", "random", "team")
+SPLITS = ("train", "test", "webgum")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -45,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", metavar="A,B", help="task families (default: all of the suite)")
     parser.add_argument("--episodes", type=int, default=20, metavar="N", help="of each family (default: 20)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="which held-out seeds (default: 0)")
+    parser.add_argument("--protocol", choices=("a",), help="a published benchmark's seeds (MiniWoB++ only)")
+    parser.add_argument("--split", choices=SPLITS, help="only that split's tasks (MiniWoB++ only)")
     parser.add_argument("--workers", type=int, default=2, metavar="K", help="pages at once (default: 2)")
     parser.add_argument("--blank", action="store_true", help="show grey instead of every screenshot")
     parser.add_argument("--out", metavar="DIR", type=Path, help="keep the episodes there")
@@ -80,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(report.json()), flush=True)  # before anything that could still fail
     _show(report)
     _log(report)
-    if report.errors == len(report.results):
+    if report.errors == report.total:
         print(f"shopfloor eval: every episode broke off, the first with {report.error}", file=sys.stderr)
         return 1
     return 0
@@ -96,6 +102,10 @@ def _wrong(args: argparse.Namespace) -> str | None:
         seeds(args.seed, args.episodes)
     except ValueError as error:
         return str(error)
+    if args.suite != "miniwob" and (args.protocol or args.split):
+        return "--protocol and --split are MiniWoB++'s; say eval miniwob, or leave them out"
+    if args.tasks and args.split:
+        return "give --tasks or --split, not both"
     unknown = [t for t in _tasks(args) or () if t not in families]
     if unknown:
         return f"{args.suite} has no task {', '.join(unknown)}; there are {', '.join(families)}"
@@ -109,6 +119,10 @@ def _wrong(args: argparse.Namespace) -> str | None:
 
 
 def _tasks(args: argparse.Namespace) -> tuple[str, ...] | None:
+    if args.split:
+        from trajectories.miniwob.protocol import families
+
+        return families(args.split)
     return tuple(t.strip() for t in args.tasks.split(",") if t.strip()) if args.tasks else None
 
 
@@ -122,10 +136,16 @@ async def measure(args: argparse.Namespace) -> Report:
     from trajectories.suites import open_suite
 
     families = _tasks(args) or open_suite(args.suite).families
+    seeds_of = None
+    if args.protocol:
+        from trajectories.miniwob import protocol
+
+        seeds_of = protocol.seeds()
+    total = sum(len(seeds_of[f]) if seeds_of else args.episodes for f in families)
     columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeRemainingColumn())
     async with _contestant(args) as who:
         with Progress(*columns, console=Console(stderr=True)) as progress:
-            bar = progress.add_task(f"{args.suite}, {args.policy}", total=len(families) * args.episodes)
+            bar = progress.add_task(f"{args.suite}, {args.policy}", total=total)
             solved = 0
 
             def count(episode: Episode) -> None:
@@ -146,6 +166,8 @@ async def measure(args: argparse.Namespace) -> Report:
                 attempt=who.attempt,
                 store=Store(args.out) if args.out else None,
                 progress=count,
+                protocol=args.protocol or "",
+                seeds_of=seeds_of,
             )
 
 
@@ -301,11 +323,11 @@ def _show(report: Report) -> None:
             f"{row['n']:.0f}",
         )
     table.add_section()
-    table.add_row("all", f"{report.success:.1%} ± {report.stderr:.1%}", "", str(len(report.results)))
+    table.add_row("all", f"{report.success:.1%} ± {report.stderr:.1%}", "{:.1%} to {:.1%}".format(*report.interval), str(report.total))
     console = Console(stderr=True)
     console.print(table)
     console.print(
-        f"said done wrongly {report.false_done:.1%}, answers that were no action {report.invalid_actions}, "
+        f"the whole reward {report.whole:.1%}, said done wrongly {report.false_done:.1%}, answers that were no action {report.invalid_actions}, "
         f"{report.steps:.1f} steps an episode, {report.seconds_per_step:.2f} s a step, "
         f"{report.errors} broke off, commit {report.commit[:12]}"
     )
@@ -321,11 +343,13 @@ def _log(report: Report) -> None:
         "seed": report.seed,
         "episodes": report.episodes,
         "blank": report.blank,
+        "protocol": report.protocol,
     }
     with start_run("eval", params) as run:
         figures = (
             "success",
             "stderr",
+            "whole",
             "false_done",
             "invalid_actions",
             "steps",

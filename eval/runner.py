@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from typing import Any
 
 from agents.policies import Decision, Policy
-from eval.statistics import standard_error
+from eval.statistics import standard_error, wilson
 from tools.actions import Action
 from tools.environment import Environment
 from tools.observation import Observation
@@ -48,6 +48,8 @@ class Report:
     blank: bool
     success: float
     stderr: float
+    interval: tuple[float, float]  # 95 %, Wilson's
+    whole: float  # share of episodes with the whole reward, where success may be less than that
     false_done: float  # share of episodes that said done where the checker says no
     invalid_actions: int  # answers that were no action
     steps: float  # mean
@@ -56,6 +58,12 @@ class Report:
     error: str | None  # how the first of them ended
     by_task: dict[str, dict[str, float]] = field(default_factory=dict)
     results: dict[str, bool] = field(default_factory=dict)
+    protocol: str = ""  # a published benchmark's seeds, instead of `seed` and `episodes`
+
+    @property
+    def total(self) -> int:
+        """Episodes run; a protocol may have some of them twice."""
+        return round(sum(row["n"] for row in self.by_task.values()))
 
     def json(self) -> dict[str, Any]:
         return asdict(self)
@@ -84,8 +92,12 @@ async def evaluate(
     store: Store | None = None,
     progress: Callable[[Episode], None] = lambda episode: None,
     open_: Callable[[str], Suite] = open_suite,
+    protocol: str = "",
+    seeds_of: Mapping[str, Sequence[int]] | None = None,
 ) -> Report:
     """Run `episodes` held-out tasks of each family (None: all) with `workers` at once in one browser.
+
+    `seeds_of` gives each family's seeds instead, those of a published `protocol`.
 
     `attempt` does a whole task, for what is no `Policy` (the team); otherwise `make_policy` is rolled out.
     With `store`, episodes are kept there, and those of the same commit, model and settings are not run again;
@@ -101,7 +113,9 @@ async def evaluate(
     if unknown := [f for f in families if f not in known]:
         raise ValueError(f"{suite} has no {', '.join(unknown)}; it has {', '.join(known)}")
     do = attempt if attempt is not None else _attempt(make_policy, model, blank)
-    jobs = [(family, s) for s in seeds(seed, episodes) for family in families]
+    own = seeds(seed, episodes)
+    # A family's episodes one after the other: its pages need not be loaded anew for each.
+    jobs = [(family, s) for family in families for s in (seeds_of[family] if seeds_of else own)]
     variant = f"{model} {blank} {commit()}"
     if commit().endswith("+changes"):
         variant += f" {time.time()}"  # what the changes are is not known, so nothing can be taken up again
@@ -140,7 +154,8 @@ async def evaluate(
             group.create_task(worker())
     order = {f"{suite}/{family}/{s}": i for i, (family, s) in enumerate(jobs)}
     done.sort(key=lambda episode: order[episode.task])
-    return summarise(done, families, suite=suite, policy=policy, model=model, seed=seed, blank=blank)
+    report = summarise(done, families, suite=suite, policy=policy, model=model, seed=seed, blank=blank)
+    return replace(report, protocol=protocol)
 
 
 def summarise(
@@ -163,6 +178,7 @@ def summarise(
         by_task[family] = {
             "success": sum(own) / max(1, len(own)),
             "stderr": standard_error(sum(own), len(own)),
+            "whole": sum(e.outcome.reward >= 1 for e in done if e.family == family) / max(1, len(own)),
             "n": len(own),
         }
     n = max(1, len(done))
@@ -176,6 +192,8 @@ def summarise(
         blank=blank,
         success=sum(wins) / n,
         stderr=standard_error(sum(wins), len(wins)),
+        interval=wilson(sum(wins), len(wins)),
+        whole=sum(e.outcome.reward >= 1 for e in done) / n,
         false_done=sum(e.ended == "done" and not e.outcome.success for e in done) / n,
         invalid_actions=sum(not step.decision.valid for step in steps),
         steps=len(steps) / n,

@@ -159,22 +159,14 @@ async def roll_out_all(
 ) -> dict[Job, str]:
     """Run all jobs with `workers` at once in one browser and store every episode; returns each job's id.
 
-    A job whose episode is stored already is not run again (`progress` gets None for it). A failed episode is
-    tried once more in a fresh environment before it is kept as failed. Cancelling, or `stop()`, keeps what is
-    finished. Raises EnvironmentDown if no environment can be had at all, StoreError if nothing can be
-    written.
+    A job whose episode is stored already is not run again (`progress` gets None for it). Cancelling, or
+    `stop()`, keeps what is finished. Raises EnvironmentDown if no environment can be had at all, StoreError
+    if nothing can be written.
     """
     from tools.browser import Browser
 
     ids = job_ids(jobs, suite_name, policy_name)
-    there = set(store.ids())
-    waiting = []
-    for job, id in ids.items():
-        if id in there:
-            if progress:
-                progress(None, job)
-        else:
-            waiting.append(job)
+    waiting = not_stored(ids, store, progress)
     if not waiting:
         return ids
     queue = iter(waiting)
@@ -188,33 +180,55 @@ async def roll_out_all(
                     for job in queue:  # one iterator for all workers: each job is taken once
                         if stop():
                             return
-                        episode = await one(suite, env, job)
-                        if episode.ended == "error":
-                            await env.close()
-                            env = browser.environment()
-                            episode = await one(suite, env, job)
+                        episode = await do(job, ids[job], suite, env, make_policy, model)
                         await asyncio.to_thread(store.add, episode)
                         if progress:
                             progress(episode, job)
                 finally:
                     await env.close()
 
-        async def one(suite: Suite, env: Environment, job: Job) -> Episode:
-            task = suite.task(job.family, job.seed)
-            return await roll_out(
-                task,
-                make_policy(task),
-                env,
-                perturb=job.perturb,
-                model=model,
-                reword=_reworder(job),
-                id=ids[job],
-            )
-
         async with asyncio.TaskGroup() as group:
             for _ in range(max(1, min(workers, len(waiting)))):
                 group.create_task(worker())
     return {job: id for job, id in ids.items() if id in store}
+
+
+def not_stored(
+    ids: dict[Job, str], store: Store, progress: Callable[[Episode | None, Job], None] | None
+) -> list[Job]:
+    """The jobs still to be done, family by family; `progress` gets None for each of the others."""
+    there = set(store.ids())
+    for job, id in ids.items():
+        if id in there and progress:
+            progress(None, job)
+    # A family's one after the other: where its page stays, it need not be loaded anew for each.
+    return sorted((job for job, id in ids.items() if id not in there), key=lambda job: job.family)
+
+
+async def do(
+    job: Job,
+    id: str,
+    suite: Suite,
+    env: Environment,
+    make_policy: Callable[[Task], Policy],
+    model: str = "",
+) -> Episode:
+    """A job's episode. One that failed is tried once more, from an environment that was closed."""
+    for last in (False, True):
+        task = suite.task(job.family, job.seed)
+        episode = await roll_out(
+            task,
+            make_policy(task),
+            env,
+            perturb=job.perturb,
+            model=model,
+            reword=_reworder(job),
+            id=id,
+        )
+        if episode.ended != "error" or last:
+            break
+        await env.close()
+    return episode
 
 
 def job_ids(jobs: Iterable[Job], suite_name: str, policy_name: str) -> dict[Job, str]:
@@ -243,8 +257,10 @@ __all__ = [
     "EnvironmentDown",
     "Job",
     "OraclePolicy",
+    "do",
     "episode_id",
     "job_ids",
+    "not_stored",
     "oracle_policy",
     "roll_out",
     "roll_out_all",

@@ -74,7 +74,7 @@ def test_a_model_behind_an_endpoint(
     ("arguments", "said"),
     [
         (["nowhere"], "no suite 'nowhere'"),
-        (["miniwob", "--tasks", "click-tset"], "there are click-test"),
+        (["miniwob", "--tasks", "click-tset"], "there are ascending-numbers"),
         (["miniwob", "--episodes", "0"], "episodes must be"),
         (["miniwob", "--workers", "0"], "at least 1"),
         (["miniwob", "--policy", "oracle", "--model", "x"], "uses no model"),

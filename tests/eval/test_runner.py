@@ -60,9 +60,10 @@ async def test_report_of_the_oracle_and_of_chance() -> None:
     families = ("click-option", "enter-password")
     oracle = await evaluate("miniwob", families, 2, 0, oracle_policy, 2, policy="oracle")
     assert (oracle.success, oracle.stderr, oracle.false_done, oracle.errors) == (1.0, 0.0, 0.0, 0)
-    assert oracle.by_task["enter-password"] == {"success": 1.0, "stderr": 0.0, "n": 2}
+    assert oracle.by_task["enter-password"] == {"success": 1.0, "stderr": 0.0, "whole": 1.0, "n": 2}
     assert oracle.steps == 2.5  # option and Submit; two fields and Submit
-    assert list(oracle.results) == [f"miniwob/{f}/{s}" for s in seeds(0, 2) for f in families]
+    assert list(oracle.results) == [f"miniwob/{f}/{s}" for f in families for s in seeds(0, 2)]
+    assert oracle.whole == 1 and oracle.interval[1] == 1 and 0.4 < oracle.interval[0] < 1
     chance = await evaluate(
         "miniwob", ("enter-password",), 3, 0, lambda task: RandomPolicy(task.seed), 2, policy="random"
     )
@@ -120,7 +121,7 @@ async def test_what_never_began_is_tried_again() -> None:
 
 async def test_unknown_family_is_refused() -> None:
     """Before any browser starts."""
-    with pytest.raises(ValueError, match="miniwob has no click-tset; it has click-test"):
+    with pytest.raises(ValueError, match="miniwob has no click-tset; it has ascending-numbers"):
         await evaluate("miniwob", ("click-tset",), 1, 0, oracle_policy, 1, policy="oracle")
 
 
