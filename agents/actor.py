@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from agents import prompts
 from agents.clients import ChatModel, Endpoint
@@ -58,6 +59,12 @@ class ModelPolicy:
 
     async def close(self) -> None:
         await self._model.close()
+
+
+@cache
+def model_policy(endpoint: Endpoint, temperature: float) -> ModelPolicy:
+    """One for each endpoint and process: where a policy is wanted on another machine, it is made there."""
+    return ModelPolicy(endpoint, temperature=temperature)
 
 
 def read(text: str, observation: Observation) -> Action:

@@ -4,6 +4,9 @@
     shopfloor generate miniwob --families click-test,login-user --episodes 40 --perturb 0.2 --out data/wob
     shopfloor generate http://127.0.0.1:8000/ --episodes 50 --out data/mysite
 
+With `--ray` the browsers run on a Ray cluster, one to each CPU or as many as `--workers` asks for
+(`trajectories/cluster.py`).
+
 A site is surveyed first (links followed, searches tried, nothing written), once for each URL; `--survey` does
 it again.
 
@@ -26,6 +29,7 @@ import threading
 import time
 import warnings
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="SUITE|URL", help="helpdesk, miniwob or a site's address")
     parser.add_argument("--survey", action="store_true", help="survey the site again")
     parser.add_argument("--episodes", type=int, default=100, metavar="N", help="how many in all (100)")
-    parser.add_argument("--workers", type=int, metavar="K", help="roll-outs at once (as set, 2)")
+    parser.add_argument(
+        "--workers", type=int, metavar="K", help="roll-outs at once (as set, 2; on Ray all CPUs)"
+    )
     parser.add_argument("--out", required=True, metavar="DIR", help="where to, or where to go on")
     parser.add_argument("--families", metavar="A,B", help="only these task families")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="first seed of each family (0)")
@@ -59,6 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PERCENT",
         help="fail when more of the teacher's paraphrases are errors or unfaithful (20)",
     )
+    parser.add_argument(
+        "--ray",
+        metavar="auto|HOST:PORT",
+        help="roll out on that Ray cluster; auto: the one running here, or else one for this run",
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
@@ -72,6 +83,20 @@ def run(args: argparse.Namespace) -> int:
     except (PlanError, ValueError) as error:
         print(f"shopfloor generate: {error}", file=sys.stderr)
         return 2
+    if not args.ray:
+        return _carry_out(plan, folder, args)
+    from trajectories.cluster import ClusterError, running
+
+    try:
+        with running(args.ray) as address:
+            return _carry_out(replace(plan, ray=address), folder, args)
+    except ClusterError as error:
+        print(f"shopfloor generate: {error}", file=sys.stderr)
+        return 2
+
+
+def _carry_out(plan: Plan, folder: Folder, args: argparse.Namespace) -> int:
+    """The plan done and reported; returns the exit code."""
     warnings.filterwarnings("ignore", message="The 'default' attribute with value None")  # Distilabel's own
     from trajectories.line import Interrupted, LineError  # three seconds of Distilabel
     from trajectories.store import StoreError
@@ -120,7 +145,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         from agents.clients import endpoint_for
 
         model = endpoint_for("actor", None).model
-    workers = args.workers
+    workers = 0 if args.ray and args.workers is None else args.workers
     if workers is None:
         from tools import settings
 
@@ -137,6 +162,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         shard=args.shard,
         workers=workers,
         teacher=teacher.model if teacher else "",
+        ray=args.ray or "",
     )
 
 

@@ -29,6 +29,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -39,11 +40,12 @@ from distilabel.steps import GeneratorStep, Step, StepInput
 from distilabel.typing import GeneratorStepOutput, StepOutput
 
 from agents import prompts
-from agents.actor import ModelPolicy
+from agents.actor import model_policy
 from agents.clients import ChatModel, Endpoint, ModelDown, endpoint_for
 from agents.policies import Policy, RandomPolicy
 from tools.actions import parse
 from tools.environment import EnvironmentDown
+from trajectories import cluster
 from trajectories.episode import Episode, image_name
 from trajectories.goals import faithful, teacher_endpoint
 from trajectories.rollout import Job, job_ids, oracle_policy, roll_out_all
@@ -339,7 +341,7 @@ async def _state_goals(rows: list[Row], work: _Work) -> None:
                     await env.close()
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(work.plan.workers, len(rows))):
+            for _ in range(max(1, min(work.plan.workers, len(rows)))):
                 group.create_task(reader())
 
 
@@ -368,8 +370,9 @@ class RollOut(_Stage):
                         line["error"] = episode.extra.get("error", "")
                 notes.write(json.dumps(line) + "\n")
 
+            run = partial(cluster.roll_out_all, plan.ray) if plan.ray else roll_out_all
             done = asyncio.run(
-                roll_out_all(
+                run(
                     jobs,
                     plan.suite,
                     make,
@@ -408,8 +411,8 @@ def _policy(plan: Plan) -> tuple[str, Any]:
             return RandomPolicy(task.seed)
 
         return "random", at_random
-    model = ModelPolicy(endpoint_for("actor", None), temperature=0.7)
-    return model.name, lambda task: model
+    endpoint = endpoint_for("actor", None)
+    return endpoint.model, lambda task: model_policy(endpoint, 0.7)
 
 
 class Verify(_Stage):

@@ -35,7 +35,8 @@ class PlanError(ValueError):
 
 @dataclass(frozen=True)
 class Plan:
-    """What to make. Only `episodes` and `workers` may change between runs in one folder."""
+    """What to make. Only `episodes`, and `workers` and `ray`, which say where, may change between runs in one
+    folder."""
 
     suite: str
     families: tuple[str, ...]
@@ -45,13 +46,14 @@ class Plan:
     model: str = ""  # the model's name, where the policy is one
     perturb: float = 0.0  # share of episodes that begin with random actions
     shard: int = 240
-    workers: int = 2
+    workers: int = 2  # roll-outs at once; on Ray, 0 is one to each CPU
     teacher: str = ""  # the teacher's model, where there is one
+    ray: str = ""  # address of the Ray to do the roll-outs on
 
     def __post_init__(self) -> None:
         if not self.families:
             raise PlanError("no task families to make episodes of")
-        if self.episodes < 1 or self.shard < 1 or self.workers < 1:
+        if self.episodes < 1 or self.shard < 1 or self.workers < (0 if self.ray else 1):
             raise PlanError("--episodes, --shard and --workers are counts of at least 1")
         if not 0 <= self.perturb <= 1:
             raise PlanError("--perturb is a share between 0 and 1")
@@ -81,7 +83,7 @@ class Plan:
 
     @property
     def fixed(self) -> dict[str, Any]:
-        return {k: v for k, v in asdict(self).items() if k not in ("episodes", "workers")}
+        return {k: v for k, v in asdict(self).items() if k not in ("episodes", "workers", "ray")}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,265 @@
+"""The same roll-outs on a Ray cluster: many machines, of which any may go away at any moment.
+
+    shopfloor generate miniwob --episodes 20000 --out data/wob --ray auto
+
+Each worker is an actor, a process of one CPU with one Chromium and one suite, somewhere on the cluster; it is
+replaced after some episodes, so that memory stays flat. The one who asks (the driver) keeps the list of jobs
+and is the only one that writes the store. An episode is handed over when it is done, so a machine that goes
+takes only the episodes at work with it, and these are done again elsewhere. Ray's actors and not Ray Data,
+since a lost task of Ray Data is made again with all it had finished.
+
+`python -m trajectories.cluster ADDRESS` is the keeper, which `running` starts: it prints where Ray is,
+starting one where there is none, and ends when its stdin does, so no Ray of ours outlives the command.
+
+Every node needs this project and a Chromium; the driver runs on one of them, for Ray asks that. A suite's
+site and a model's endpoint must be reachable from all.
+
+Not covered: making a cluster (`deploy/ray/`), Ray's client (`ray://`), the driver's own machine going away
+(started again, it goes on where it was).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import logging
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from agents.policies import Policy
+from tools.environment import EnvironmentDown
+from tools.observation import Observation
+from trajectories.episode import Episode
+from trajectories.rollout import Job, do, job_ids, not_stored
+from trajectories.store import Store
+from trajectories.suites import open_suite
+from trajectories.tasks import Outcome, Suite, Task
+
+RECYCLED = 200  # episodes after which a worker is replaced
+LIVES = 4  # workers that may be lost over one job, or before they could begin
+LOOK_AGAIN = 1.0  # seconds between looks at how many CPUs there are, and whether to stop
+PROBE = 5.0  # seconds for a cluster's head to answer
+OBJECTS = 256 << 20  # bytes of shared memory for a Ray of our own: episodes on their way
+
+PASSES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")  # what a driver shows to Ray
+
+
+class ClusterError(ValueError):
+    """There is no Ray to work on; the message says what to install or start."""
+
+
+class Worker:
+    """The actor: one Chromium with one suite opened, doing one job at a time."""
+
+    def __init__(self, suite: Suite, make_policy: Callable[[Task], Policy], model: str) -> None:
+        self._suite, self._make_policy, self._model = suite, make_policy, model
+        self._open = AsyncExitStack()
+
+    async def open(self) -> None:
+        """Raises EnvironmentDown where this machine has no Chromium that works."""
+        from tools.browser import Browser
+
+        browser = await self._open.enter_async_context(Browser())
+        await self._open.enter_async_context(self._suite)
+        self._env = browser.environment()
+
+    async def do(self, job: Job, id: str) -> Episode:
+        return await do(job, id, self._suite, self._env, self._make_policy, self._model)
+
+    async def close(self) -> None:
+        await self._open.aclose()
+
+
+async def roll_out_all(
+    address: str,
+    jobs: Iterable[Job],
+    suite_name: str,
+    make_policy: Callable[[Task], Policy],
+    workers: int,
+    store: Store,
+    progress: Callable[[Episode | None, Job], None] | None = None,
+    *,
+    policy_name: str = "oracle",
+    model: str = "",
+    stop: Callable[[], bool] = lambda: False,
+    open_: Callable[[str], Suite] = open_suite,
+) -> dict[Job, str]:
+    """`rollout.roll_out_all` on the Ray at `address`, with at most `workers` at once; 0: one to each CPU.
+
+    Suite and `make_policy` are pickled. A job over which `LIVES` workers were lost ends as an episode that
+    says so. Raises as `rollout.roll_out_all` does; EnvironmentDown also where no worker can begin, or Ray
+    can't be reached.
+    """
+    ids = job_ids(jobs, suite_name, policy_name)
+    waiting = deque(not_stored(ids, store, progress))
+    if not waiting:
+        return ids
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+
+    _connect(address)
+    hire = ray.remote(num_cpus=1)(Worker).remote
+    suite = open_(suite_name)
+    at_work: set[Job] = set()
+    lost: Counter[Job | None] = Counter()  # workers, by the job they were at; None: by those yet to begin
+
+    async def keep(episode: Episode, job: Job) -> None:
+        await asyncio.to_thread(store.add, episode)
+        if progress:
+            progress(episode, job)
+
+    async def life() -> None:
+        """A worker's, from hiring it to its end. The job that it was at is given back."""
+        worker = hire(suite, make_policy, model)
+        job: Job | None = None
+        try:
+            await worker.open.remote()  # not before a CPU is free, which may be on a machine yet to come
+            lost[None] = 0
+            for _ in range(RECYCLED):
+                if not waiting:
+                    break
+                job = waiting.popleft()
+                at_work.add(job)
+                await keep(await worker.do.remote(job, ids[job]), job)
+                at_work.remove(job)
+                job = None
+            await worker.close.remote()
+        except RayTaskError as error:
+            raise error.cause from error  # it is our own code that failed
+        except RayError as error:  # the worker is gone, or its machine
+            lost[job] += 1
+            if job is None:
+                if lost[job] >= LIVES:
+                    why = f"{LIVES} workers on Ray ended before they could begin: {_plain(error)}"
+                    raise EnvironmentDown(why) from error
+                return
+            if lost[job] >= LIVES:
+                await keep(_given_up(job, ids[job], suite_name, policy_name, model, _plain(error)), job)
+            else:
+                waiting.appendleft(job)
+            at_work.remove(job)
+        finally:
+            ray.kill(worker)
+
+    lives: set[asyncio.Task[None]] = set()
+    try:
+        while waiting or at_work:
+            if stop():
+                waiting.clear()
+            wanted = workers or max(1, int(ray.cluster_resources().get("CPU", 0)))
+            for _ in range(len(lives), min(wanted, len(waiting) + len(at_work))):
+                lives.add(asyncio.create_task(life()))
+            ended, lives = await asyncio.wait(lives, timeout=LOOK_AGAIN, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
+    finally:
+        for task in lives:  # workers who wait for a place, or who have no more to do
+            task.cancel()
+        await asyncio.gather(*lives, return_exceptions=True)
+        ray.shutdown()
+    return {job: id for job, id in ids.items() if id in store}
+
+
+def _connect(address: str) -> None:
+    """Raises EnvironmentDown."""
+    import ray
+
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise EnvironmentDown(f"Ray at {address} can't be reached: {_plain(error)}") from error
+
+
+def _plain(error: BaseException) -> str:
+    return " ".join(str(error).split())[:500]
+
+
+def _given_up(job: Job, id: str, suite: str, policy: str, model: str, why: str) -> Episode:
+    return Episode(
+        id=id,
+        task=f"{suite}/{job.family}/{job.seed}",
+        goal=job.goal,
+        steps=(),
+        final=Observation(url="about:blank", title="", viewport=(1, 1)),
+        outcome=Outcome(False),
+        ended="error",
+        policy=policy,
+        model=model,
+        started=datetime.now(UTC).isoformat(),
+        extra={"perturb": job.perturb, "error": f"{LIVES} workers were lost over it, the last: {why}"},
+    )
+
+
+@contextmanager
+def running(address: str) -> Iterator[str]:
+    """Ray's address while the block runs: `auto` is what runs on this machine, or else one for the block.
+
+    Ray is not imported here. Raises ClusterError.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise ClusterError("Ray is not installed; run: pip install -c constraints.txt ray")
+    keeper = subprocess.Popen(
+        [sys.executable, "-m", "trajectories.cluster", address],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is the command's
+    )
+    with keeper:  # closes its stdin, and waits for its end
+        assert keeper.stdout is not None
+        said: dict[str, Any] = json.loads(keeper.stdout.readline() or '{"error": "it ended at once"}')
+        if "error" in said:
+            raise ClusterError(
+                f"no Ray at {address}: {said['error']}. Start one (ray start --head), join it from here "
+                "(ray start --address=HOST:PORT) and give its HOST:PORT, or use --ray auto"
+            )
+        passes = {name: value for name, value in said["passes"].items() if name not in os.environ}
+        os.environ |= passes  # for the processes that this one starts
+        try:
+            yield said["address"]
+        finally:
+            for name in passes:
+                del os.environ[name]
+
+
+def _keep(address: str) -> None:
+    """The keeper: see the module's docstring."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when it is imported
+    import ray
+    from ray._private.services import canonicalize_bootstrap_address
+
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    said: dict[str, Any]
+    try:
+        try:
+            found = canonicalize_bootstrap_address(address)
+            host, _, port = str(found).rpartition(":")
+            socket.create_connection(
+                (host.strip("[]"), int(port)), PROBE
+            ).close()  # Ray would try for minutes
+            ray.init(address=found, **quiet)
+        except ConnectionError:
+            if address != "auto" or os.environ.get("RAY_ADDRESS"):
+                raise
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one in the home
+            ray.init(address="local", include_dashboard=False, object_store_memory=OBJECTS, **quiet)
+        passes = {name: os.environ[name] for name in PASSES if name in os.environ}
+        said = {"address": ray.get_runtime_context().gcs_address, "passes": passes}
+    except (OSError, RuntimeError, ValueError) as error:
+        said = {"error": _plain(error)}
+    print(json.dumps(said), flush=True)
+    sys.stdin.read()
+    ray.shutdown()
+
+
+if __name__ == "__main__":
+    _keep(sys.argv[1])
