@@ -9,7 +9,6 @@ import math
 from cmath import phase
 from functools import cache
 from statistics import pstdev
-from typing import Any
 
 from tools.actions import Action
 from trajectories.miniwob.oracle import Family, Scene, first
@@ -43,7 +42,7 @@ def find_midpoint(scene: Scene) -> Action:
 
 
 def along(vertex: complex, *ways: complex) -> complex:
-    """The pixel some 40 away that is seen from the vertex in one of these directions, as exactly as can be."""
+    """The pixel that is seen from the vertex most exactly in one of these directions, some 40 px away."""
 
     def off(point: complex) -> tuple[float, float]:
         arm = point - vertex
@@ -64,7 +63,8 @@ def right_angle(scene: Scene) -> Action:
 
 
 # ---- lines drawn with the mouse
-DRAWN = """(() => { const m = document.querySelector('svg').getScreenCTM(), dot = document.getElementById('circ');
+DRAWN = """(() => {
+  const m = document.querySelector('svg').getScreenCTM(), dot = document.getElementById('circ');
   return { dot: [dot.cx.baseVal.value + m.e, dot.cy.baseVal.value + m.f],
     drawn: document.querySelector('path') ? arrayPoints.map(([x, y]) => [x + m.e, y + m.f]) : [] } })()"""
 
@@ -105,7 +105,7 @@ RINGS = {"HOT": (0, 5), "WARM": (5, 10), "COLD": (10, 40), "ICE COLD": (40, 1000
 
 
 def hot_cold(scene: Scene) -> Action:
-    """Feel where the answer says most; click where the spot must be, or where the last step likely finds it."""
+    """Feel where the answer says most; click where the spot must be, on the last step where it likely is."""
     import numpy as np
 
     spots = np.stack(np.meshgrid(np.arange(5, 155), np.arange(5, 120)), -1).reshape(-1, 2)
