@@ -216,6 +216,17 @@ async def test_web_origins_redirects_and_broken_links(env: BrowserEnvironment, s
         assert seen.title == "Home"
 
 
+async def test_a_menu_that_unfolds_is_listed_whole(env: BrowserEnvironment, tmp_path: Path) -> None:
+    """What becomes visible does so one level of the tree a frame; the look waits for the innermost."""
+    inside = "<ul><li><div><p><a href=#>Innermost</a></p></div></li></ul>"
+    menu = f"<div id=menu style='visibility: hidden'>{inside}</div>"
+    page = tmp_path / "menu.html"
+    page.write_text(f"<button onclick=\"menu.style.visibility='visible'\">Open</button>{menu}")
+    seen = await env.reset(Start(page.as_uri()))
+    assert "Innermost" not in seen.text()
+    assert 'link "Innermost"' in (await do(env, 'click(button("Open"))')).text()
+
+
 async def test_a_dead_page_is_opened_again(env: BrowserEnvironment) -> None:
     """A renderer crash mid-episode: marked, at the last good address, and the episode goes on."""
     await do(env, 'goto("other.html")')
