@@ -1,12 +1,11 @@
-"""`shopfloor view`: look through episodes in a browser, a step at a time, or a good and a bad one side by side.
+"""`shopfloor view`: look through episodes in a browser, step by step, or a good and a bad one side by side.
 
     shopfloor view data/helpdesk
     shopfloor view data/helpdesk runs/eval-nano      # demonstrations and a model's attempts in one list
 
 A folder is what `shopfloor generate` or `shopfloor eval` was given as `--out`, or a store of episodes itself;
-the chat's are in `episodes` in the state folder. It serves on loopback only, reads and never writes there, and
-new episodes appear as they are made. Ctrl-C stops it. Exit codes: 0 stopped; 1 there is nothing to look at;
-2 wrong use.
+the chat's are in `episodes` in the state folder. It serves on loopback only and changes no episode; new ones
+appear as they are made. Ctrl-C stops it. Exit codes: 0 stopped; 1 there is nothing to look at; 2 wrong use.
 
 Not covered: what the page shows (`viewer/`), and showing it to other machines (use an SSH tunnel).
 """
@@ -63,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _store_path(folder: Path) -> Path:
-    """Where the episodes are: in the folder's `episodes`, or in itself. Raises OSError that says what to do."""
+    """The store: the folder's `episodes`, or itself. Raises OSError that says what to do."""
     if not folder.exists():
         raise FileNotFoundError(f"no folder {folder}; give one that `generate` or `eval` had as --out")
     if not folder.is_dir():

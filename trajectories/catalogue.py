@@ -56,6 +56,11 @@ class Row:
         return int(self.task.split("/")[2]) if self.task else 0
 
     @property
+    def place(self) -> tuple[str, str, int, str]:
+        """What a list is ordered by."""
+        return self.suite, self.family, self.seed, self.id
+
+    @property
     def by(self) -> str:
         """Who attempted it: the policy, and its model where it has one."""
         return f"{self.policy}: {self.model}" if self.model else self.policy
@@ -97,7 +102,7 @@ def _read(store: Store, kept: Mapping[str, Row], progress: Callable[[int, int], 
     finally:  # interrupted too: what was read need not be read again
         if rows.items() != kept.items():
             _keep(store, rows.values())
-    return dict(sorted(rows.items(), key=lambda item: (item[1].suite, item[1].family, item[1].seed, item[0])))
+    return dict(sorted(rows.items(), key=lambda item: item[1].place))
 
 
 def _changed(folder: Path) -> int:

@@ -1,1 +1,1 @@
-"""The local page that `shopfloor view` opens: what it shows (`app.py`, `marks.py`) and how it looks (`static/`)."""
+"""The local page that `shopfloor view` opens: what is shown (`app.py`, `marks.py`) and how (`static/`)."""

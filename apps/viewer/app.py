@@ -1,12 +1,12 @@
-"""What the viewer's page asks for: a page of the list, one episode as things to draw, its fellows, its images.
+"""What the viewer's page asks for: a page of the list, one episode to draw, others like it, its images.
 
-    GET /api/episodes?suite=&family=&result=&by=&q=&start=&around=   a page of rows, and counts for each filter
-    GET /api/episodes/STORE/ID                                       one episode, every step with its marks
-    GET /api/episodes/STORE/ID/fellows                               others of its family, opposite results first
+    GET /api/episodes?suite=&family=&result=&by=&q=&start=&around=   a page of rows, counts for each filter
+    GET /api/episodes/STORE/ID                                       one episode, each step with its marks
+    GET /api/episodes/STORE/ID/fellows                               others of its family
     GET /api/episodes/STORE/ID/images/NAME                           one screenshot
 
-STORE counts the folders that `shopfloor view` was given, from 0. Nothing is ever written here, and only requests
-addressed to this machine by name are answered, so a web page elsewhere can't read episodes through a browser.
+STORE counts the folders that `shopfloor view` was given, from 0. Requests that call this machine by another
+name than its own are refused, so that no page elsewhere can read episodes through somebody's browser.
 
 Not covered: the page's own script (`static/`), and which stores there are (`apps/view.py`).
 """
@@ -119,7 +119,9 @@ class Viewer:
         return FileResponse(path, headers={"Cache-Control": "private, max-age=31536000, immutable"})
 
     def _rows(self) -> list[tuple[int, Row]]:
-        return [(number, row) for number, c in enumerate(self._catalogues) for row in c.rows()]
+        """All rows, each with its store's number; attempts at the same task stand together."""
+        rows = [(number, row) for number, c in enumerate(self._catalogues) for row in c.rows()]
+        return rows if len(self._catalogues) == 1 else sorted(rows, key=lambda pair: pair[1].place)
 
     def _asked(self, request: Request) -> tuple[int, Store, str]:
         number, id = request.path_params["store"], request.path_params["id"]
@@ -149,7 +151,7 @@ def select(
 
 
 def shown(episode: Episode) -> dict[str, Any]:
-    """An episode as plain JSON values for the page: a frame for each look, with the step taken on it, if any."""
+    """An episode as plain JSON values: a frame for each look, with the step taken on it, if any."""
     result = "error" if episode.ended == "error" else "success" if episode.outcome.success else "failure"
     better = episode.extra.get("better", {})
     frames = [

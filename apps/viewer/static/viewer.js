@@ -12,7 +12,8 @@ const search = document.getElementById("q");
 const state = { e: "", s: 0, vs: "", ...Object.fromEntries(FILTERS.map((name) => [name, ""])) };
 let found = { total: 0, start: 0, rows: [] }; // the page of the list that is shown
 let open = []; // the episodes shown, one or two, each with its pane
-let turn = 0; // counts what was asked for, so that a late answer to an older question is dropped
+let last = 0; // the farthest step there is
+const asked = { list: 0, panes: 0 }; // counted, so that a late answer to an older question is dropped
 
 const key = (row) => `${row.store}/${row.id}`;
 const filter = () => Object.fromEntries(FILTERS.map((name) => [name, state[name]]));
@@ -29,10 +30,10 @@ function save(how = "replaceState") {
 }
 
 async function refresh(where = {}) {
-  const mine = ++turn;
+  const mine = ++asked.list;
   try {
     const page = await fetchPage(filter(), where);
-    if (mine !== turn) return false;
+    if (mine !== asked.list) return false;
     found = page;
     showPage(found, filter(), state.e, (row) => choose(key(row)), set);
     return true;
@@ -44,8 +45,7 @@ async function refresh(where = {}) {
 
 async function choose(episode, how = "pushState") {
   if (episode !== state.e) Object.assign(state, { e: episode, s: 0 });
-  const comparing = state.vs !== "";
-  if (comparing) state.vs = (await rival()) ?? "";
+  if (state.vs) state.vs = (await rival()) ?? "";
   save(how);
   mark(state.e);
   await show();
@@ -54,11 +54,11 @@ async function choose(episode, how = "pushState") {
 /** Open what the state says. */
 async function show() {
   const wanted = [state.e, state.vs].filter(Boolean);
-  const mine = ++turn;
+  const mine = ++asked.panes;
   try {
     const episodes = await Promise.all(wanted.map((episode) => ask(`api/episodes/${address(episode)}`)));
     const fellows = state.vs ? await ask(`api/episodes/${address(state.e)}/fellows`) : null;
-    if (mine !== turn) return;
+    if (mine !== asked.panes) return;
     open = episodes.map((episode, i) => pane(episode, step, tools(i, fellows)));
     open.forEach(({ node }, i) => node.classList.toggle("other", i === 1));
     panes.classList.toggle("two", open.length === 2);
@@ -67,11 +67,9 @@ async function show() {
     last = Math.max(...episodes.map((episode) => (episode.frames?.length ?? 1) - 1));
     document.title = `${episodes[0].goal ?? "Broken episode"} · Shopfloor`;
   } catch (error) {
-    if (mine === turn) tell(error.message);
+    if (mine === asked.panes) tell(error.message);
   }
 }
-
-let last = 0; // the farthest step there is
 
 const address = (episode) => {
   const [store, ...id] = episode.split("/");
