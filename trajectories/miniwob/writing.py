@@ -106,16 +106,20 @@ def text_editor(scene: Scene) -> Action:
     whole = "".join(text for text, _ in scene.facts["pieces"]).strip()
     what, _, look = scene.said(r"(?:the text (\S+)|everything) the (style|color) (\w+)")
     wanted, style = what or whole, {STYLES.get(look, "color"): COLOURS.get(look, True)}
-    if (wanted, style) in pieces:
+    wrong = next((piece for piece in pieces if piece[1] and piece != (wanted, style)), None)
+    if not wrong and (wanted, style) in pieces:
         return scene.click("button", "Submit")
-    wrong = next(((text, styles) for text, styles in pieces if styles), None)
     text, (name, value) = (wrong[0], (next(iter(wrong[1])), None)) if wrong else (wanted, *style.items())
-    if scene.facts["selected"].strip() != text:
+    selected, palette = scene.facts["selected"].strip() == text, scene.has("black box")
+    if palette and not (selected and name == "color"):
+        return scene.click("clickable", "ql picker label")  # closes it
+    if wanted not in whole:
+        return scene.on("fill", scene.find(None, "textbox"), wanted)
+    if not selected:
         return Action("select_text", (text,))
     if name != "color":
         return scene.click("button", f"ql {name}")
-    box = scene.has(f"{look if value else 'black'} box", "clickable")
-    return scene.on("click", box) if box else scene.click("clickable", "ql picker label")
+    return scene.click("clickable", f"{look if value else 'black'} box" if palette else "ql picker label")
 
 
 # ---- forms and lists -------------------------------------------------------------------------------------
