@@ -68,7 +68,10 @@ class Worker:
         """Raises EnvironmentDown where this machine has no Chromium that works."""
         from tools.browser import Browser
 
-        browser = await self._open.enter_async_context(Browser())
+        try:
+            browser = await self._open.enter_async_context(Browser())
+        except EnvironmentDown as error:
+            raise EnvironmentDown(f"on {socket.gethostname()}: {error}") from error
         await self._open.enter_async_context(self._suite)
         self._env = browser.environment()
 
@@ -109,8 +112,8 @@ async def roll_out_all(
     _connect(address)
     hire = ray.remote(num_cpus=1)(Worker).remote
     suite = open_(suite_name)
-    at_work: set[Job] = set()
-    lost: Counter[Job | None] = Counter()  # workers, by the job they were at; None: by those yet to begin
+    at_work: set[asyncio.Task[None] | None] = set()  # lives past their beginning
+    lost: Counter[Job | None] = Counter()  # workers, by the job they were at; None: those without one
 
     async def keep(episode: Episode, job: Job) -> None:
         await asyncio.to_thread(store.add, episode)
@@ -124,13 +127,12 @@ async def roll_out_all(
         try:
             await worker.open.remote()  # not before a CPU is free, which may be on a machine yet to come
             lost[None] = 0
+            at_work.add(asyncio.current_task())
             for _ in range(RECYCLED):
                 if not waiting:
                     break
                 job = waiting.popleft()
-                at_work.add(job)
                 await keep(await worker.do.remote(job, ids[job]), job)
-                at_work.remove(job)
                 job = None
             await worker.close.remote()
         except RayTaskError as error:
@@ -141,28 +143,27 @@ async def roll_out_all(
                 if lost[job] >= LIVES:
                     why = f"{LIVES} workers on Ray ended before they could begin: {_plain(error)}"
                     raise EnvironmentDown(why) from error
-                return
-            if lost[job] >= LIVES:
+            elif lost[job] >= LIVES:
                 await keep(_given_up(job, ids[job], suite_name, policy_name, model, _plain(error)), job)
             else:
                 waiting.appendleft(job)
-            at_work.remove(job)
         finally:
+            at_work.discard(asyncio.current_task())
             ray.kill(worker)
 
     lives: set[asyncio.Task[None]] = set()
     try:
         while waiting or at_work:
-            if stop():
-                waiting.clear()
             wanted = workers or max(1, int(ray.cluster_resources().get("CPU", 0)))
             for _ in range(len(lives), min(wanted, len(waiting) + len(at_work))):
                 lives.add(asyncio.create_task(life()))
             ended, lives = await asyncio.wait(lives, timeout=LOOK_AGAIN, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
                 task.result()
+            if stop():
+                waiting.clear()
     finally:
-        for task in lives:  # workers who wait for a place, or who have no more to do
+        for task in lives:  # those who wait for a place
             task.cancel()
         await asyncio.gather(*lives, return_exceptions=True)
         ray.shutdown()
