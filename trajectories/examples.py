@@ -23,7 +23,7 @@ from agents.program import Program, compile_program
 from agents.prompts import Role
 from tools.actions import Action
 from tools.observation import Observation
-from trajectories.episode import Episode
+from trajectories.episode import Episode, image_name
 
 NOT_YET = "not yet: more to do"
 UNFIT = "revise: does not fit the goal"
@@ -59,16 +59,12 @@ def pairs(episodes: Iterable[Episode]) -> Iterator[tuple[Episode, Episode | None
 
 
 def rows(episodes: Iterable[Episode]) -> Iterator[dict[str, object]]:
-    """The examples of all episodes as plain rows: role, task, prompt, answer, screenshot (PNG bytes)."""
+    """The examples of all episodes as plain rows: role, task, prompt, answer, and the image's path from the
+    folder that holds the store."""
     for episode, other in pairs(episodes):
         for e in examples(episode, other):
-            yield {
-                "role": e.role,
-                "task": e.task,
-                "prompt": e.prompt,
-                "answer": e.answer,
-                "screenshot": e.screenshot,
-            }
+            shot = None if e.screenshot is None else f"episodes/{episode.id}/{image_name(e.screenshot)}"
+            yield {"role": e.role, "task": e.task, "prompt": e.prompt, "answer": e.answer, "image": shot}
 
 
 def _actor(episode: Episode) -> Iterator[Example]:
