@@ -66,9 +66,10 @@ def _words(value: Value) -> str:
 
 
 def _scroll(look: Observation, boxes: list[Box], dx: float, dy: float) -> list[tuple[float, float]]:
-    """An arrow the way the content's window moves, about the middle of what is scrolled."""
+    """An arrow the way the window over the content moves, about the middle of what is scrolled."""
     width, height = look.viewport
     x, y = boxes[0].centre if boxes else (width / 2, height / 2)
     dx = max(-SCROLLED * width, min(SCROLLED * width, dx))
     dy = max(-SCROLLED * height, min(SCROLLED * height, dy))
-    return [(x - dx / 2, y - dy / 2), (x + dx / 2, y + dy / 2)]
+    ends = [(x - dx / 2, y - dy / 2), (x + dx / 2, y + dy / 2)]
+    return [(min(max(0.0, x), width), min(max(0.0, y), height)) for x, y in ends]

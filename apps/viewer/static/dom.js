@@ -1,4 +1,4 @@
-// Making elements, and asking the server. Text goes in as text, never as markup: goals and pages are anybody's.
+// Making elements, and asking the server. Text goes in as text, never as markup: it may be anybody's.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -13,8 +13,8 @@ function fill(node, props, children) {
   return node;
 }
 
-export const h = (tag, props = {}, ...children) => fill(document.createElement(tag), props, children);
-export const svg = (tag, props = {}, ...children) => fill(document.createElementNS(SVG, tag), props, children);
+export const h = (tag, props = {}, ...inside) => fill(document.createElement(tag), props, inside);
+export const svg = (tag, props = {}, ...inside) => fill(document.createElementNS(SVG, tag), props, inside);
 
 /** What the server answers at `path`, as JSON. Throws an Error with words for people. */
 export async function ask(path) {
@@ -24,6 +24,7 @@ export async function ask(path) {
   } catch {
     throw new Error("The viewer has stopped; start `shopfloor view` again.");
   }
-  if (!answer.ok) throw new Error(answer.status === 404 ? "There is no such episode here." : await answer.text());
+  if (answer.status === 404) throw new Error("There is no such episode here.");
+  if (!answer.ok) throw new Error(await answer.text());
   return answer.json();
 }

@@ -4,6 +4,7 @@ import { h, svg } from "./dom.js";
 
 /** The look as a figure: image, every element's box (shown on demand), and the marks of its step. */
 export function shot(frame, address) {
+  if (!frame.image) return h("p", { class: "nothing" }, "No screenshot was taken of this page.");
   const [width, height] = frame.viewport;
   const step = frame.step;
   const size = { "--w": width, "--h": height };
@@ -14,9 +15,7 @@ export function shot(frame, address) {
   return h(
     "div",
     { class: "shot", style: size, "data-by": step && kind(step.by) },
-    frame.image
-      ? h("img", { src: `${address}/${frame.image}`, alt: `The page: ${frame.before[0]}`, draggable: "false" })
-      : h("p", { class: "nothing" }, "No screenshot was taken of this page."),
+    h("img", { src: `${address}/${frame.image}`, alt: frame.before[0], draggable: "false" }),
     marks,
     step && label(step, width, height),
   );
@@ -33,10 +32,11 @@ function drawn(step, size) {
   const to = step.line.at(-1);
   if (!from) return shapes;
   if (step.line.length > 1) {
-    const points = step.line.map((p) => p.join(",")).join(" ");
+    const points = step.line.join(" "); // x,y x,y ...
     shapes.push(svg("polyline", { class: "halo", points }), svg("polyline", { class: "path", points }));
     shapes.push(svg("polygon", { class: "head", points: head(step.line, size / 55) }));
-    if (step.name !== "scroll") shapes.push(svg("circle", { class: "from", cx: from[0], cy: from[1], r: size / 130 }));
+    const start = svg("circle", { class: "from", cx: from[0], cy: from[1], r: size / 130 });
+    if (step.name !== "scroll") shapes.push(start);
   } else {
     shapes.push(svg("circle", { class: "ring", cx: to[0], cy: to[1], r: size / 70 }));
     shapes.push(svg("circle", { class: "point", cx: to[0], cy: to[1], r: size / 240 }));
@@ -50,14 +50,15 @@ function head(line, size) {
   const before = line.findLast(([a, b]) => Math.hypot(x - a, y - b) > size / 2) ?? line[0];
   const angle = Math.atan2(y - before[1], x - before[0]);
   const corner = (turn, far) => [x + far * Math.cos(angle + turn), y + far * Math.sin(angle + turn)];
-  return [[x, y], corner(Math.PI - 0.45, size), corner(Math.PI + 0.45, size)].map((p) => p.join(",")).join(" ");
+  return [[x, y], corner(Math.PI - 0.45, size), corner(Math.PI + 0.45, size)].join(" ");
 }
 
 const SAYS = { send_msg_to_user: "says", report_infeasible: "gives up:" };
 
 /** What is done, in words, beside where it is done; what has no place stands at the foot of the page. */
 function label(step, width, height) {
-  const words = step.words && h("q", {}, step.words.length > 60 ? `${step.words.slice(0, 59)}…` : step.words);
+  const short = step.words.length > 60 ? `${step.words.slice(0, 59)}…` : step.words;
+  const words = short && h("q", {}, short);
   const text = [SAYS[step.name] ?? step.name.replaceAll("_", " "), words && " ", words];
   const box = step.boxes[0] ?? (step.line[0] && [...step.line.at(-1), 0, 0]);
   if (!box) return h("span", { class: "label adrift" }, ...text);

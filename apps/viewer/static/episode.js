@@ -1,9 +1,9 @@
-// One episode: what was asked and how it ended, its steps as a filmstrip, one look large, and what was read there.
+// One episode: what was asked and how it ended, its steps as a filmstrip, one look large, and its text.
 
 import { h } from "./dom.js";
 import { kind, shot } from "./draw.js";
 
-/** The pane of an episode: its node, and `show(at)`, which turns it to a step (one that is too far is the last).
+/** The pane of an episode: its node, and `show(at)`, which turns it to a step, the last at most.
  *  `go(at)` is called when a step is chosen; `tools` stand at the head's right. */
 export function pane(episode, go, tools = []) {
   if (episode.broken) return { node: broken(episode, tools), show() {} };
@@ -34,35 +34,38 @@ const ENDS = {
 };
 
 export const badge = (result) => h("span", { class: "badge", "data-result": result }, result);
-const actor = (by) => h("span", { class: "actor", "data-by": kind(by) }, by);
+export const actor = (by) => h("span", { class: "actor", "data-by": kind(by) }, by);
 
 function broken(episode, tools) {
   return h(
     "article",
     { class: "pane", "data-result": "broken", "data-id": episode.id },
-    h("header", {}, h("div", { class: "row" }, badge("broken"), h("h2", {}, episode.id)), h("p", { class: "facts" }, h("span", { class: "tools" }, ...tools))),
+    head("broken", episode.id, [], tools),
     h("div", { class: "why" }, h("h2", {}, "This episode can't be shown"), h("p", {}, episode.broken)),
   );
 }
 
+const head = (result, words, facts, tools) =>
+  h(
+    "header",
+    {},
+    h("div", { class: "row" }, badge(result), h("h2", {}, words)),
+    h("p", { class: "facts" }, ...facts, h("span", { class: "tools" }, ...tools)),
+  );
+
 function header(episode, tools) {
   const steps = episode.frames.length - 1;
-  const reward = [0, 1].includes(episode.reward) ? null : h("span", {}, `reward ${episode.reward}`);
+  const when = new Date(episode.started).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
   const facts = [
     h("span", {}, episode.task),
     episode.heldOut && h("span", { class: "held" }, "held out"),
     actor(episode.policy),
     episode.model && h("span", {}, episode.model),
     h("span", {}, `${steps} ${steps === 1 ? "step" : "steps"}, ${ENDS[episode.ended] ?? episode.ended}`),
-    reward,
-    h("time", { datetime: episode.started }, new Date(episode.started).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })),
+    [0, 1].includes(episode.reward) ? null : h("span", {}, `reward ${episode.reward}`),
+    h("time", { datetime: episode.started }, when),
   ];
-  return h(
-    "header",
-    {},
-    h("div", { class: "row" }, badge(episode.result), h("h2", {}, episode.goal || "(no goal was given)")),
-    h("p", { class: "facts" }, ...facts, h("span", { class: "tools" }, ...tools)),
-  );
+  return head(episode.result, episode.goal || "(no goal was given)", facts, tools);
 }
 
 function film(episode, go, address) {
@@ -102,29 +105,37 @@ function details(episode, at, stage) {
 
 function turn(step, at, steps) {
   const said = step.said && step.said !== step.action ? step.said : null;
+  const [read, written] = step.tokens;
+  const tokens = written > 0 && `${read} tokens read, ${written} written`;
+  const facts = [`step ${at + 1} of ${steps}`, `${step.seconds.toFixed(2)} s`, tokens];
+  const better = step.better && ["Thrown in at random; the oracle would have: ", h("code", {}, step.better)];
   return h(
     "div",
     { class: "turn" },
-    h("p", { class: "where" }, actor(step.by), h("span", {}, `step ${at + 1} of ${steps}`), h("span", {}, `${step.seconds.toFixed(2)} s`),
-      step.tokens[1] > 0 && h("span", {}, `${step.tokens[0]} + ${step.tokens[1]} tokens`)),
+    h("p", { class: "where" }, actor(step.by), ...facts.map((fact) => fact && h("span", {}, fact))),
     h("p", { class: "action" }, h("code", {}, step.action)),
     step.valid ? null : h("p", { class: "wrong" }, "What was said is no action."),
     step.error !== null && h("p", { class: "wrong" }, `Failed: ${step.error || "no reason given"}`),
     said && h("p", { class: "said" }, said),
-    step.better && h("p", { class: "better" }, "Thrown in at random; the oracle would have: ", h("code", {}, step.better)),
+    better && h("p", { class: "better" }, ...better),
   );
 }
 
 function end(episode) {
   const { error, reason, goal, ...rest } = episode.extra;
-  const kept = Object.entries({ "the task's own words": goal, ...rest }).filter(([, v]) => v && v !== episode.goal);
+  const all = Object.entries({ "the task's own words": goal, ...rest });
+  const kept = all.filter(([, value]) => value && value !== episode.goal);
+  const entry = ([name, value]) => [
+    h("dt", {}, name),
+    h("dd", {}, typeof value === "object" ? JSON.stringify(value) : String(value)),
+  ];
   return h(
     "div",
     { class: "turn" },
     h("p", { class: "where" }, badge(episode.result), h("span", {}, ENDS[episode.ended] ?? episode.ended)),
     episode.message !== null && h("p", { class: "said" }, episode.message || "(said nothing)"),
     (error || reason) && h("p", { class: error ? "wrong" : "said" }, error || reason),
-    kept.length > 0 && h("dl", {}, ...kept.map(([k, v]) => [h("dt", {}, k), h("dd", {}, typeof v === "object" ? JSON.stringify(v) : String(v))])),
+    kept.length > 0 && h("dl", {}, ...kept.map(entry)),
     h("p", { class: "id" }, h("code", {}, episode.id)),
   );
 }
@@ -137,7 +148,7 @@ function text(frame, stage) {
     return h(
       "li",
       {
-        class: [e.listed ? null : "unlisted", acted.has(String(e.box)) && e.ref !== null ? "acted" : null].filter(Boolean).join(" ") || null,
+        class: acted.has(String(e.box)) && e.ref !== null ? "acted" : e.listed ? null : "unlisted",
         title: e.listed ? null : "Not in the text: there are too many",
         tabindex: "-1",
         onmouseenter: () => show(true),
@@ -147,5 +158,6 @@ function text(frame, stage) {
     );
   };
   const plain = (l) => h("li", { class: "plain" }, l);
-  return h("ol", { class: "text" }, ...frame.before.map(plain), ...frame.elements.map(line), ...frame.after.map(plain));
+  const lines = [frame.before.map(plain), frame.elements.map(line), frame.after.map(plain)];
+  return h("ol", { class: "text" }, ...lines);
 }

@@ -1,5 +1,5 @@
-// What is open, kept in the address: filters, episode, step, and the one it is compared with. Keys and clicks change
-// the address's state; what is shown follows from it.
+// What is open, kept in the address: filters, episode, step, and the one it is compared with. Keys and clicks
+// change that; what is shown follows from it.
 //
 // Not covered: the list (list.js), one episode (episode.js), the drawing (draw.js).
 
@@ -25,22 +25,18 @@ function load() {
 }
 
 function save(how = "replaceState") {
-  const shown = Object.entries({ ...state, s: state.s ? state.s + 1 : "" }).filter(([, value]) => value !== "");
-  history[how](null, "", `#${new URLSearchParams(shown)}`);
+  const given = Object.entries({ ...state, s: state.s ? state.s + 1 : "" });
+  history[how](null, "", `#${new URLSearchParams(given.filter(([, value]) => value !== ""))}`);
 }
 
+/** Show another page of the list; whether it was shown, and not overtaken by a later one. */
 async function refresh(where = {}) {
   const mine = ++asked.list;
-  try {
-    const page = await fetchPage(filter(), where);
-    if (mine !== asked.list) return false;
-    found = page;
-    showPage(found, filter(), state.e, (row) => choose(key(row)), set);
-    return true;
-  } catch (error) {
-    tell(error.message);
-    return false;
-  }
+  const page = await fetchPage(filter(), where);
+  if (mine !== asked.list) return false;
+  found = page;
+  showPage(found, filter(), state.e, (row) => choose(key(row)), set);
+  return true;
 }
 
 async function choose(episode, how = "pushState") {
@@ -53,22 +49,17 @@ async function choose(episode, how = "pushState") {
 
 /** Open what the state says. */
 async function show() {
-  const wanted = [state.e, state.vs].filter(Boolean);
   const mine = ++asked.panes;
-  try {
-    const episodes = await Promise.all(wanted.map((episode) => ask(`api/episodes/${address(episode)}`)));
-    const fellows = state.vs ? await ask(`api/episodes/${address(state.e)}/fellows`) : null;
-    if (mine !== asked.panes) return;
-    open = episodes.map((episode, i) => pane(episode, step, tools(i, fellows)));
-    open.forEach(({ node }, i) => node.classList.toggle("other", i === 1));
-    panes.classList.toggle("two", open.length === 2);
-    panes.replaceChildren(...open.map(({ node }) => node));
-    open.forEach(({ show: turnTo }) => turnTo(state.s));
-    last = Math.max(...episodes.map((episode) => (episode.frames?.length ?? 1) - 1));
-    document.title = `${episodes[0].goal ?? "Broken episode"} · Shopfloor`;
-  } catch (error) {
-    if (mine === asked.panes) tell(error.message);
-  }
+  const wanted = [state.e, state.vs].filter(Boolean);
+  const episodes = await Promise.all(wanted.map((episode) => ask(`api/episodes/${address(episode)}`)));
+  const fellows = state.vs ? await ask(`api/episodes/${address(state.e)}/fellows`) : null;
+  if (mine !== asked.panes) return;
+  open = episodes.map((episode, i) => pane(episode, step, tools(i, fellows)));
+  panes.classList.toggle("two", open.length === 2);
+  panes.replaceChildren(...open.map(({ node }) => node));
+  open.forEach(({ show: turnTo }) => turnTo(state.s));
+  last = Math.max(...episodes.map((episode) => (episode.frames?.length ?? 1) - 1));
+  document.title = `${episodes[0].goal ?? "Broken episode"} · Shopfloor`;
 }
 
 const address = (episode) => {
@@ -76,25 +67,31 @@ const address = (episode) => {
   return `${store}/${encodeURIComponent(id.join("/"))}`;
 };
 
+/** What stands at the right of a pane's head; `fellows` are whom the first may be compared with. */
 function tools(number, fellows) {
-  if (!state.vs) return [h("button", { type: "button", onclick: compare, title: "c" }, "Compare")];
+  const button = (words, label) =>
+    h("button", { type: "button", onclick: compare, title: "c", "aria-label": label }, words);
+  if (!state.vs) return [button("Compare")];
   if (number === 0) return [];
-  const option = (row) =>
-    h("option", { value: key(row), selected: key(row) === state.vs }, `${row.result} · ${row.by ?? row.policy} · seed ${row.seed} · ${row.steps} steps`);
+  const option = (row) => {
+    const words = `${row.result} · ${row.policy} · seed ${row.seed} · ${row.steps} steps`;
+    return h("option", { value: key(row), selected: key(row) === state.vs }, words);
+  };
   const group = (label, rows) => rows.length > 0 && h("optgroup", { label }, ...rows.map(option));
-  const pick = (event) => {
-    state.vs = event.target.value;
+  const onchange = ({ target }) => {
+    state.vs = target.value;
     save("pushState");
-    event.target.blur(); // the keys are the page's again
     show();
   };
-  return [
-    h("select", { "aria-label": "Compare with", onchange: pick }, group("Ended the other way", fellows.opposite), group("Ended the same way", fellows.same)),
-    h("button", { type: "button", onclick: compare, title: "c", "aria-label": "End the comparison" }, "×"),
+  const groups = [
+    group("Ended the other way", fellows.opposite),
+    group("Ended the same way", fellows.same),
   ];
+  const choice = h("select", { "aria-label": "Compare with", onchange }, ...groups);
+  return [choice, button("×", "End the comparison")];
 }
 
-/** The best one to compare with: of the same family, ended the other way, nearest seed; else any of the family. */
+/** The one to compare with: the nearest of the family that ended the other way, else the nearest. */
 async function rival() {
   const { opposite, same } = await ask(`api/episodes/${address(state.e)}/fellows`);
   const best = opposite[0] ?? same[0];
@@ -127,14 +124,14 @@ async function move(by) {
   if (here < 0) to = 0;
   if (found.start + to < 0 || found.start + to >= found.total) return;
   if (to < 0 || to >= found.rows.length) {
-    if (!(await refresh({ start: found.start + (by < 0 ? -found.page : found.page) }))) return;
+    if (!(await turnPage(by))) return;
     to = by < 0 ? found.rows.length - 1 : 0;
   }
   await choose(key(found.rows[to]));
 }
 
-async function set(name, value) {
-  state[name] = value;
+async function set(filters) {
+  Object.assign(state, filters);
   if (!(await refresh({ around: state.e }))) return;
   const stays = found.rows.some((row) => key(row) === state.e);
   if (!stays && found.total) return choose(key(found.rows[0]), "replaceState");
@@ -148,6 +145,8 @@ function tell(words) {
   document.body.append(h("p", { id: "tell", role: "status" }, words));
   telling = setTimeout(() => document.getElementById("tell")?.remove(), 5000);
 }
+
+addEventListener("unhandledrejection", ({ reason }) => tell(reason.message)); // the server has gone, mostly
 
 const KEYS = {
   j: () => step(state.s + 1),
@@ -179,16 +178,17 @@ document.addEventListener("keydown", (event) => {
 let typing = 0;
 search.addEventListener("input", () => {
   clearTimeout(typing);
-  typing = setTimeout(() => set("q", search.value.trim()), 150);
+  typing = setTimeout(() => set({ q: search.value.trim() }), 150);
 });
 document.getElementById("filters").addEventListener("change", ({ target }) => {
   if (!target.matches("select")) return;
   target.blur(); // the keys are the page's again
-  set(target.name, target.value);
+  set({ [target.name]: target.value });
 });
 document.getElementById("filters").addEventListener("submit", (event) => event.preventDefault());
-document.getElementById("earlier").addEventListener("click", () => refresh({ start: found.start - found.page }));
-document.getElementById("later").addEventListener("click", () => refresh({ start: found.start + found.page }));
+const turnPage = (by) => refresh({ start: found.start + by * found.page });
+document.getElementById("earlier").addEventListener("click", () => turnPage(-1));
+document.getElementById("later").addEventListener("click", () => turnPage(1));
 document.getElementById("keys").addEventListener("click", KEYS["?"]);
 
 async function start() {
