@@ -60,7 +60,7 @@ class Viewer:
         one = "/api/episodes/{store:int}/{id}"
         routes = [
             Route("/", lambda _: FileResponse(STATIC / "index.html", headers=ONLY_OURS)),
-            Route("/api/episodes", self.list),
+            Route("/api/episodes", self.page),
             Route(one, self.episode),
             Route(one + "/fellows", self.fellows),
             Route(one + "/images/{name}", self.image),
@@ -69,7 +69,7 @@ class Viewer:
         ours = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
         return Starlette(routes=routes, middleware=[ours])
 
-    def list(self, request: Request) -> Response:
+    def page(self, request: Request) -> Response:
         """A page of the rows that pass the filters; `around` names an episode whose page is wanted."""
         asked = {name: request.query_params.get(name, "") for name in (*FILTERS, "q")}
         found, counts = select(self._rows(), asked)

@@ -17,6 +17,7 @@ export function pane(episode, go, tools = []) {
     const at = Math.min(wanted, episode.frames.length - 1);
     const stage = h("div", { class: "stage" }, shot(episode.frames[at], address));
     inner.replaceChildren(stage, details(episode, at, stage));
+    inner.querySelector(".acted")?.scrollIntoView({ block: "nearest" });
     strip.querySelector("[aria-current]")?.removeAttribute("aria-current");
     const button = strip.children[at].firstElementChild;
     button.setAttribute("aria-current", "step");
