@@ -8,9 +8,7 @@ from __future__ import annotations
 from tools.actions import Action
 from trajectories.miniwob.oracle import Family, Scene, first, placed
 
-WAIT = Action(
-    "noop", (400,)
-)  # a menu opens 300 ms after the mouse has come; a section takes as long to unfold
+WAIT = Action("noop", (400,))  # a menu opens 300 ms after the mouse has come, a section in 400
 
 
 def click_test(scene: Scene) -> Action:
