@@ -46,6 +46,7 @@ from agents.policies import Policy, RandomPolicy
 from tools.actions import parse
 from tools.environment import EnvironmentDown
 from trajectories import cluster
+from trajectories import nearmiss
 from trajectories.episode import Episode, image_name
 from trajectories.goals import faithful, teacher_endpoint
 from trajectories.rollout import Job, job_ids, oracle_policy, roll_out_all
@@ -405,6 +406,8 @@ def _policy(plan: Plan) -> tuple[str, Any]:
     """The policy's name and how to make it for a task."""
     if plan.policy == "oracle":
         return "oracle", oracle_policy
+    if plan.policy == nearmiss.NAME:
+        return nearmiss.NAME, nearmiss.NearMissPolicy
     if plan.policy == "random":
 
         def at_random(task: Task) -> Policy:
