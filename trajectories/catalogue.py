@@ -99,9 +99,11 @@ def _read(store: Store, kept: Mapping[str, Row], progress: Callable[[int, int], 
             )
             if done % 100 == 0 or done == len(ids):
                 progress(done, len(ids))
-    finally:  # interrupted too: what was read need not be read again
-        if rows.items() != kept.items():
-            _keep(store, rows.values())
+    except KeyboardInterrupt:  # what was read need not be read again
+        _keep(store, {**kept, **rows}.values())
+        raise
+    if rows != kept:
+        _keep(store, rows.values())
     return dict(sorted(rows.items(), key=lambda item: item[1].place))
 
 

@@ -262,7 +262,13 @@ def test_marks_follow_the_action_table(seen: Observation) -> None:
     assert marks(seen, parse("drag_and_drop(2, 3)")) == Marks((save, cancel), (save.centre, cancel.centre))
     assert marks(seen, parse("mouse_click(500, 250)")) == Marks((), ((320, 100),))
     assert marks(seen, parse("mouse_drag_and_drop(0, 0, 1000, 500)")).line == ((0, 0), (640, 200))
+    assert marks(seen, parse("mouse_path([0, 0, 500, 250, 1000, 0])")).line == ((0, 0), (320, 100), (640, 0))
     assert marks(seen, parse("scroll(0, 100)")) == Marks((), ((320, 150), (320, 250)))
+    x, y = save.centre
+    assert marks(seen, parse("scroll(0, -9000, 2)")) == Marks(
+        (save,), ((x, y + 90), (x, 0))
+    )  # stays on the page
+    assert marks(seen, parse('select_text("Canc")')) == Marks((cancel,), (), "Canc")
     assert marks(replace(seen, focused=1), parse('keyboard_type("Ada")')) == Marks((name,), (), "Ada")
     assert marks(seen, parse("click(9)")) == Marks()  # not on the page: nothing to draw, and no error
     assert marks(seen, parse('select_option(1, ["a", "b"])')).words == "a, b"
