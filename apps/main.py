@@ -25,7 +25,9 @@ from tools import settings
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "chat": ("apps.chat", "give the team a task, or talk to it"),
+    "explore": ("apps.explore", "find out what can be done in a web app, by trying"),
     "generate": ("apps.generate", "make verified demonstrations on a suite or a site"),
+    "card": ("apps.card", "describe what was made, as a dataset's card"),
     "train": ("apps.train", "train the model on them, and promote it when it is better"),
     "eval": ("apps.evaluate", "measure a policy on held-out tasks"),
     "serve": ("apps.serve", "serve the model to any OpenAI client"),

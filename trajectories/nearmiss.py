@@ -1,8 +1,8 @@
 """Nearly right: what an oracle does, but for one slip, and then the word that it is done.
 
 A reviewer learns little from failures that anyone can see. These are the others: the form is filled in and
-saved, with one value wrong; a box is left unticked; all is done but the last step. They run in the browser like
-any episode, and the checker says which failed. (Counter-examples made by editing a right
+saved, with one value wrong; a box is left unticked; all is done but the last step. They run in the browser
+like any episode, and the checker says which failed. (Counter-examples made by editing a right
 history, which `examples.py` makes too, show the right page beside the wrong words; here the page is wrong.)
 
 Not covered: demonstrations; nothing here is for imitating, and `examples.py` takes only the verdict.
