@@ -104,7 +104,7 @@ def scroll(scene: Scene, element: Element, down: int) -> Action:
     return scene.look.labelled(Action("scroll", (0, down, element.ref)))
 
 
-def scroll_to(side: str, scene: Scene) -> Action | None:
+def scroll_to(scene: Scene, side: str) -> Action | None:
     """A text area to its top or bottom, or None where it is there; `facts` are the pixels left either way."""
     above, below = scene.facts
     (area, *_) = scene.all("textbox")
@@ -114,11 +114,11 @@ def scroll_to(side: str, scene: Scene) -> Action | None:
 
 
 def scroll_text(scene: Scene) -> Action:
-    return scroll_to("bottom", scene) or answer(last_word, scene)
+    return scroll_to(scene, "bottom") or answer(last_word, scene)
 
 
 def scroll_text_2(scene: Scene) -> Action:
-    return scroll_to(*scene.said("to the (bottom|top) of"), scene) or scene.click("button", "Submit")
+    return scroll_to(scene, *scene.said("to the (bottom|top) of")) or scene.click("button", "Submit")
 
 
 def find_greatest(scene: Scene) -> Action:

@@ -109,7 +109,7 @@ def text_editor(scene: Scene) -> Action:
     wrong = next((piece for piece in pieces if piece[1] and piece != (wanted, style)), None)
     if not wrong and (wanted, style) in pieces:
         return scene.click("button", "Submit")
-    text, (name, value) = (wrong[0], (next(iter(wrong[1])), None)) if wrong else (wanted, *style.items())
+    text, (name, *_) = wrong or (wanted, style)  # a style is taken away as it was given
     selected, palette = scene.facts["selected"].strip() == text, scene.has("black box")
     if palette and not (selected and name == "color"):
         return scene.click("clickable", "ql picker label")  # closes it
@@ -119,7 +119,7 @@ def text_editor(scene: Scene) -> Action:
         return Action("select_text", (text,))
     if name != "color":
         return scene.click("button", f"ql {name}")
-    return scene.click("clickable", f"{look if value else 'black'} box" if palette else "ql picker label")
+    return scene.click("clickable", f"{'black' if wrong else look} box" if palette else "ql picker label")
 
 
 # ---- forms and lists -------------------------------------------------------------------------------------
