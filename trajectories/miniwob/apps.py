@@ -5,14 +5,14 @@ Not covered: what they are made of (`oracle.py`), and mail and posts (`mail.py`)
 
 from __future__ import annotations
 
+import calendar
+import math
 import re
 from functools import partial
 
 from tools.actions import Action
 from trajectories.miniwob.mail import click_in
 from trajectories.miniwob.oracle import Family, Scene
-
-MONTHS = "January February March April May June July August September October November December".split()
 
 
 def pick_date(scene: Scene, date: str, first_month: int) -> Action | None:
@@ -24,8 +24,8 @@ def pick_date(scene: Scene, date: str, first_month: int) -> Action | None:
     if field and field.value == date:
         return None
     month, day, _ = (int(part) for part in date.split("/"))
-    headers = (re.fullmatch(rf"({'|'.join(MONTHS)}) \d+", e.name) for e in scene.look.elements)
-    shown = next((MONTHS.index(header[1]) + 1 for header in headers if header), None)
+    months = [f"{name} 2016" for name in calendar.month_name]
+    shown = next((months.index(e.name) for e in scene.look.elements if e.name in months), None)
     if shown is None:  # a click opens it only where the field had no focus
         focused = field and field.ref == scene.look.focused
         return field and (scene.on("press", field, "Control+Home") if focused else scene.on("click", field))
@@ -43,7 +43,7 @@ def choose_date(first_month: int, scene: Scene) -> Action:
 
 # What was searched for, and of each flight found its price, its duration and where its button is.
 FLIGHTS = """({
-  searched: $('.flight-header').is(':visible') ? $('.flight-input').toArray().map((field) => field.value) : null,
+  searched: $('.flight-header:visible').length ? $('.flight-input').toArray().map((f) => f.value) : null,
   flights: $('.flight').toArray().map((flight) => ({
     price: +$('.flight-price', flight).data('price'),
     duration: +$('.time-duration', flight).data('duration'),
@@ -113,7 +113,7 @@ def order_food(scene: Scene) -> Action:
         left -= 0 if named else wanted
         if dish["quantity"] != wanted:
             sign = "+" if dish["quantity"] < wanted else "-"
-            return click_in(scene, sign, dish["top"], 120, 60, dish["bottom"])
+            return click_in(scene, sign, dish["top"], 140, 70, dish["bottom"])
     order = scene.has("Order!", "button")
     return scene.on("click", order) if order else Action("scroll", (0, 1000))
 
@@ -156,7 +156,10 @@ TERMINAL = """({
 def terminal(scene: Scene) -> Action:
     typed, files = scene.facts["typed"], scene.facts["files"]
     if not scene.facts["focused"]:
-        return scene.point(*scene.look.elements[0].box.centre)
+        screen = scene.look.elements[0]
+        return (
+            scene.point(*screen.box.centre) if scene.history else Action("noop", (200,))
+        )  # it takes the focus
     command = f"rm {to_remove(scene, files)}" if files else "ls"
     if typed == command:
         return Action("keyboard_press", ("Enter",))
@@ -170,12 +173,27 @@ def to_remove(scene: Scene, files: list[str]) -> str:
         return next(f for f in files if "." not in f)
     (ending,) = scene.said(r"extension \.(\S+)$")
     # The page takes the first "sh" of bash.sh for its ending and calls it wrong: rather another.
-    return max((f for f in files if f.endswith(f".{ending}")), key=lambda f: f.index(ending) == len(f) - len(ending))
+    fit = (f for f in files if f.endswith(f".{ending}"))
+    return max(fit, key=lambda f: f.index(ending) == len(f) - len(ending))
+
+
+# The price, which is later than in the listing, and how many of its hundred points, ten a second, are drawn.
+STOCK = """({
+  price: parseFloat(document.querySelector('#stock-price').textContent.slice(1)), points: priceIndex,
+})"""
 
 
 def stock_market(scene: Scene) -> Action:
-    (limit,) = scene.said(r"less than \$(\S+)\.$")
-    return Action("noop")
+    """Buy well below the limit, for the price moves while we act; towards the curve's end closer to it."""
+    (limit,) = scene.said(r"less than \$([\d.]+)\.$")
+    listed = (re.fullmatch(r"Stock price: \$([\d.]+)", e.name) for e in scene.look.elements)
+    prices = [float(price[1]) for price in listed if price] + [scene.facts["price"] or math.inf]
+    if len(prices) < 2:
+        return Action("noop")
+    margin = 1.5 if scene.facts["points"] < 50 else 1 if scene.facts["points"] < 70 else 0.2
+    above = max(prices) - float(limit) + margin
+    # The farther above, the longer it takes to come down.
+    return scene.click("button", "Buy") if above <= 0 else Action("noop", (float(round(above * 150)),))
 
 
 FAMILIES: dict[str, Family] = {
@@ -189,5 +207,6 @@ FAMILIES: dict[str, Family] = {
     "order-food": Family(order_food, DISHES),
     "phone-book": Family(phone_book, repeats=True),
     "search-engine": Family(search_engine, PAGE),
+    "stock-market": Family(stock_market, STOCK, steps=25),
     "terminal": Family(terminal, TERMINAL),
 }

@@ -13,7 +13,7 @@ from trajectories.miniwob.oracle import Family, Scene
 
 
 def click_in(scene: Scene, name: str, top: float, down: int, up: int, bottom: float | None = None) -> Action:
-    """Click what has this name (or this and more) and its middle between two heights, or scroll towards it."""
+    """Click what is named so (or so and more) with its middle between two heights, or scroll towards it."""
     for e in scene.all("clickable"):
         if f"{e.name} ".startswith(f"{name} ") and top < e.box.centre[1] < (bottom or scene.look.viewport[1]):
             return scene.on("click", e)
@@ -37,7 +37,7 @@ MAIL_SCROLL = 100  # CSS pixels: two mails of the three that are shown
 
 
 def asked_mail(scene: Scene) -> tuple[str, str, str]:
-    """What to do (reply, forward, delete, star) with whose mail, and the words or the receiver to do it with."""
+    """What to do (reply, forward, delete, star) with whose mail, and the words or the receiver for it."""
     if asked := scene.facts["asked"]:
         return asked.get("task", "forward"), asked["by"], asked.get("message") or asked.get("to", "")
     sender, rest = scene.said(r"email by (.+?) and (.*)\.$")
