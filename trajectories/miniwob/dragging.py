@@ -188,6 +188,8 @@ def daily_calendar(scene: Scene) -> Action:
         i for i in range(first, last - count + 1) if all(i + count < a + 0.1 or b - 0.1 < i for a, b in taken)
     )
     if (made := day["made"]) is not None:
+        if not 50 < made["at"][1] < 190:
+            return Action("scroll", (0, round(made["at"][1] - 65)))
         if (field := scene.has("Event name", "textbox")) is None:
             return scene.point(*made["at"])  # the mouse was let go beside it
         right = first <= made["from"] and made["to"] <= last and made["to"] - made["from"] == count
