@@ -93,7 +93,7 @@ def one_post(scene: Scene) -> Action:
         return post_button(scene, post, button.lower())
     if not opened:
         return post_button(scene, post, "more")
-    entry = next((e for e in scene.all("clickable") if f"{e.name} ".startswith(f"{button} ")), None)
+    entry = scene.has(button) or scene.has(f"{button} {user}")  # Mute and Block say whom
     return scene.on("click", entry) if entry else Action("scroll", (0, UP if opened["top"] > 0 else -UP))
 
 
