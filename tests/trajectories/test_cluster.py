@@ -109,8 +109,8 @@ async def test_what_dies_is_done_again_elsewhere(nodes: Any, tmp_path: Path) -> 
         await until(lambda: len(set(stuck())) == 2)
         worker = psutil.Process(stuck()[-1])
         gone += [worker, *worker.children(recursive=True)]
-        await asyncio.to_thread(nodes.remove_node, second, False)
-        await asyncio.to_thread(nodes.add_node, **NODE)
+        nodes.remove_node(second, allow_graceful=False)
+        nodes.add_node(**NODE)
         return gone
 
     jobs = [Job("click-test", seed) for seed in range(14)]
@@ -119,17 +119,17 @@ async def test_what_dies_is_done_again_elsewhere(nodes: Any, tmp_path: Path) -> 
     def note(episode: Episode | None, job: Job) -> None:
         came[job] += episode is not None
 
-    trouble = asyncio.create_task(misfortunes())
-    done = await roll_out_all(nodes.address, jobs, "miniwob", policy, 0, store, note)
-    dead = await trouble
+    async with asyncio.TaskGroup() as group:
+        trouble = group.create_task(misfortunes())
+        done = await roll_out_all(nodes.address, jobs, "miniwob", policy, 0, store, note)
+    dead = trouble.result()
 
     assert came == Counter(jobs)
     assert done == job_ids(jobs, "miniwob", "oracle") and sorted(done.values()) == store.ids()
     assert all(store.fault(id) is None and store.load(id).outcome.success for id in done.values())
     assert len(begun(log)) >= len(jobs) + 2  # what was lost was begun again
     assert len({node for _, _, node in begun(log)}) == 3
-    names = " ".join(p.info["name"] for p in psutil.process_iter(["name"]) if p in dead)
-    assert not psutil.wait_procs(dead, timeout=20)[1], names  # nor do their browsers stay
+    assert len(dead) > 6 and not psutil.wait_procs(dead, timeout=20)[1]  # nor do their browsers stay
 
 
 async def test_a_job_that_kills_its_workers_is_given_up(
