@@ -38,7 +38,10 @@ def pick_date(scene: Scene, date: str, first_month: int) -> Action | None:
 
 def choose_date(first_month: int, scene: Scene) -> Action:
     (date,) = scene.said(r"Select (\S+) as")
-    return pick_date(scene, date, first_month) or scene.click("button", "Submit")
+    if chosen := pick_date(scene, date, first_month):
+        return chosen
+    submit = scene.has("Submit", "button")  # the calendar takes a moment to fade from over it
+    return scene.on("click", submit) if submit else Action("noop", (400,))
 
 
 # What was searched for, and of each flight found its price, its duration and where its button is.
