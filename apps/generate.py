@@ -7,14 +7,13 @@
 With `--ray` the browsers run on a Ray cluster, one to each CPU or as many as `--workers` asks for
 (`trajectories/cluster.py`).
 
-A site is surveyed first (links followed, searches tried, nothing written), once for each URL; `--survey` does
-it again.
+A site is used as `shopfloor explore URL` found it; one that has not been explored is first, only reading.
 
 Work goes a shard at a time (`trajectories/line.py`). Killed at any moment and started again with the same
 words, it goes on where it was. Exit codes: 0 done; 1 the work failed and says why; 2 wrong use;
 130 interrupted.
 
-Not covered: sites that need signing in, and tasks that write there.
+Not covered: exploring a site that needs signing in or may be written to (`apps/explore.py`).
 """
 
 from __future__ import annotations
@@ -36,12 +35,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trajectories.shards import Folder, Plan
 
-POLICIES = ("oracle", "random", "model")
+POLICIES = ("oracle", "random", "model", "near-miss")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="SUITE|URL", help="helpdesk, miniwob or a site's address")
-    parser.add_argument("--survey", action="store_true", help="survey the site again")
     parser.add_argument("--episodes", type=int, default=100, metavar="N", help="how many in all (100)")
     parser.add_argument(
         "--workers", type=int, metavar="K", help="roll-outs at once (as set, 2; on Ray all CPUs)"
@@ -85,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     if not args.ray:
         return _carry_out(plan, folder, args)
-    from trajectories.cluster import ClusterError, running
+    from trajectories.keeper import ClusterError, running
 
     try:
         with running(args.ray) as address:
@@ -127,9 +125,7 @@ def _plan(args: argparse.Namespace) -> Plan:
     from trajectories.suites import open_suite
 
     if "://" in args.target:
-        if args.perturb or args.policy != "oracle":
-            raise ValueError("on a site only --policy oracle without --perturb: other actions could do harm")
-        _survey(args.target, args.survey)
+        _explored(args)
     if not 0 <= args.max_teacher_failures <= 100:
         raise ValueError("--max-teacher-failures is a percentage between 0 and 100")
     suite = open_suite(args.target)
@@ -166,27 +162,27 @@ def _plan(args: argparse.Namespace) -> Plan:
     )
 
 
-def _survey(url: str, again: bool) -> None:
-    """Make sure the site has been surveyed. Raises SiteError."""
-    from tools.browser import Browser
+def _explored(args: argparse.Namespace) -> None:
+    """Make sure the site has been explored, and that what is not an expert can do no harm there.
+
+    Raises SiteError.
+    """
+    from apps.explore import explore, open_site
     from tools.environment import EnvironmentDown
-    from trajectories.site import SiteError, Survey, survey, survey_file
+    from trajectories.explore.site import SiteError, map_file
 
-    if survey_file(url).exists() and not again:
-        return
-
-    async def walk() -> Survey:
-        async with Browser() as browser:
-            return await survey(browser.environment(), url)
-
-    print(f"surveying {url}", file=sys.stderr)
-    try:
-        found = asyncio.run(walk())
-    except EnvironmentDown as error:
-        raise SiteError(str(error)) from error
-    found.save()
-    searches = sum(bool(edge.text) for edge in found.edges)
-    print(f"{len(found.edges) - searches} links and {searches} searches found", file=sys.stderr)
+    site = open_site(args.target, None)
+    if not map_file(args.target).exists():
+        print(f"exploring {args.target} first", file=sys.stderr)
+        try:
+            asyncio.run(explore(site))
+        except EnvironmentDown as error:
+            raise SiteError(str(error)) from error
+    if (args.perturb or args.policy != "oracle") and site.access.writes and not site.access.reset:
+        raise SiteError(
+            f"{args.target} may be written to and nothing puts it back: only --policy oracle without "
+            "--perturb; explore it with --reset, or without --allow-writes"
+        )
 
 
 def _make(plan: Plan, folder: Folder, bound: float, progress: _Progress) -> None:

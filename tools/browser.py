@@ -265,16 +265,9 @@ class BrowserEnvironment:
         assert self._context is not None, "reset first"
         return dict(await self._context.storage_state())
 
-    async def glance(self, start: Start, *actions: Action) -> Observation:
-        """A page loaded anew beside this one, with the same session, after some actions; here nothing moves."""
-        aside = BrowserEnvironment(self._browser, self._scale)
-        try:
-            look = await aside.reset(replace(start, session=await self.session()))
-            for action in actions:
-                look = await aside.step(action)
-            return look
-        finally:
-            await aside.close()
+    def beside(self) -> BrowserEnvironment:
+        """Another environment of the same browser, to look at the app without moving anything here."""
+        return self._browser.environment(self._scale)
 
     async def ask(self, question: str) -> dict[int, Any]:
         """What a JavaScript function answers for each element listed last (its DOM node), by ref."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+SITE_SECRET = "SHOPFLOOR_SECRET_"  # and a name: what a sign-in of an explored site needs
 SECRETS = ("model_key", "coder_key", "reviewer_key", "actor_key", "teacher_key")
 SWITCHES = ("home", "debug")  # read from the environment alone, before any file
 
@@ -141,7 +142,8 @@ def export() -> None:
 def strangers() -> list[str]:
     """SHOPFLOOR_* variables that are no setting: most likely misspelt."""
     known = {variable(n) for n in (*(f.name for f in fields(Settings)), *SECRETS, *SWITCHES)}
-    return sorted(v for v in os.environ if v.startswith("SHOPFLOOR_") and v not in known)
+    ours = (v for v in os.environ if v.startswith("SHOPFLOOR_") and not v.startswith(SITE_SECRET))
+    return sorted(v for v in ours if v not in known)
 
 
 def _read_file() -> tuple[Path | None, Mapping[str, Any]]:

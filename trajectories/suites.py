@@ -1,4 +1,4 @@
-"""The suites by name, each imported only when it is opened; a surveyed site's name is its URL."""
+"""The suites by name, each imported only when it is opened; an explored site's name is its URL."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SUITES: dict[str, str] = {
 def open_suite(name: str) -> Suite:
     """A suite, to be used as an async context manager; parallel workers open one each. Raises ValueError."""
     if "://" in name:
-        from trajectories.site import Site
+        from trajectories.explore.suite import SiteSuite
 
-        return Site(name)
+        return SiteSuite(name)
     if name not in SUITES:
         raise ValueError(f"no suite {name!r}; there are {', '.join(SUITES)}")
     module, _, attribute = SUITES[name].partition(":")

@@ -1,0 +1,164 @@
+"""A site's map: how it may be used, what has been walked, and every demonstration that survived its replay.
+
+It is written whole after each page (`$SHOPFLOOR_HOME/sites/`), so that a walk that was killed goes on. It
+holds no secret: a sign-in is kept with the names of its secrets, never their values.
+
+Not covered: making it (`walk.py`), using it (`suite.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter, deque
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from tools import settings
+from tools.actions import Named
+from trajectories.explore.demonstration import Demonstration
+from trajectories.shards import write_json
+
+
+class SiteError(ValueError):
+    """The site can't be explored, or gives nothing to do; the message says why."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a site may be used. `sign_in` is a program with `{{NAME}}` for each secret, done at `url`; `writes`
+    allows forms to be submitted; `reset` is a shell command that puts the app back as it was."""
+
+    url: str
+    sign_in: str = ""
+    writes: bool = False
+    reset: str = ""
+
+    @property
+    def irreversible(self) -> bool:
+        """Whether what can't be undone may be done: it may be written, and a command puts it back."""
+        return self.writes and bool(self.reset)
+
+    def address(self, place: str) -> str:
+        return urljoin(self.url, place)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link by which one place is reached from another."""
+
+    start: str
+    name: str
+    end: str
+    nth: int = 0  # among those of that name, where the page opens
+
+    @property
+    def target(self) -> Named:
+        return Named("link", self.name, self.nth)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a place: the link that led to it and where from, its heading, whether it is one of
+    several records of a kind."""
+
+    name: str = ""
+    parent: str = ""
+    heading: str = ""
+    record: bool = False
+
+
+@dataclass
+class Site:
+    """The map; grows while the site is walked."""
+
+    access: Access
+    queue: list[str] = field(default_factory=list)
+    walked: list[str] = field(default_factory=list)
+    known: dict[str, Known] = field(default_factory=dict)
+    links: list[Link] = field(default_factory=list)
+    demonstrations: list[Demonstration] = field(default_factory=list)
+    counts: dict[str, Counter[str]] = field(default_factory=dict)  # by kind: tried, kept and so on
+
+    @property
+    def name(self) -> str:
+        """Its host, as task ids have it."""
+        return re.sub(r"[^A-Za-z0-9.-]", "-", urlsplit(self.access.url).netloc)
+
+    def count(self, kind: str, what: str, number: int = 1) -> None:
+        self.counts.setdefault(kind, Counter())[what] += number
+
+    def way(self, start: str, end: str, longest: int = 4) -> list[Link] | None:
+        """The shortest way by links; None if there is none of at most `longest`."""
+        return self._search(start, end, longest, {})
+
+    def _search(self, start: str, end: str, longest: int, before: dict[str, Link]) -> list[Link] | None:
+        queue = deque([(start, 0)])
+        while queue:
+            at, far = queue.popleft()
+            if at == end:
+                way: list[Link] = []
+                while at != start:
+                    way.insert(0, before[at])
+                    at = before[at].start
+                return way
+            for link in self.from_(at) if far < longest else ():
+                if link.end != start and link.end not in before:
+                    before[link.end] = link
+                    queue.append((link.end, far + 1))
+        return None
+
+    def from_(self, start: str) -> list[Link]:
+        """The links on a page."""
+        return self._by("start").get(start, [])
+
+    def to(self, end: str) -> list[Link]:
+        """The links to a page."""
+        return self._by("end").get(end, [])
+
+    def _by(self, key: str) -> dict[str, list[Link]]:
+        kept: tuple[int, dict[str, list[Link]]] | None = self.__dict__.get(f"_by_{key}")
+        if kept is None or kept[0] != len(self.links):
+            found: dict[str, list[Link]] = {}
+            for link in self.links:
+                found.setdefault(getattr(link, key), []).append(link)
+            kept = self.__dict__[f"_by_{key}"] = len(self.links), found
+        return kept[1]
+
+    def save(self) -> None:
+        """Keep the map in the state folder, whole or absent."""
+        kept: dict[str, Any] = {
+            "access": asdict(self.access),
+            "queue": self.queue,
+            "walked": self.walked,
+            "known": {where: asdict(known) for where, known in self.known.items()},
+            "links": [[link.start, link.name, link.end, link.nth] for link in self.links],
+            "counts": self.counts,
+            "demonstrations": [d.as_json() for d in self.demonstrations],
+        }
+        write_json(map_file(self.access.url), kept)
+
+    @staticmethod
+    def load(url: str) -> Site:
+        """The map made before. Raises SiteError."""
+        try:
+            kept = json.loads(map_file(url).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise SiteError(f"{url} has not been explored; run: shopfloor explore {url}") from error
+        return Site(
+            Access(**kept["access"]),
+            kept["queue"],
+            kept["walked"],
+            {where: Known(**known) for where, known in kept["known"].items()},
+            [Link(*link) for link in kept["links"]],
+            [Demonstration.from_json(d) for d in kept["demonstrations"]],
+            {kind: Counter(counts) for kind, counts in kept["counts"].items()},
+        )
+
+
+def map_file(url: str) -> Path:
+    """Where a site's map is kept."""
+    return settings.home() / "sites" / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.json"

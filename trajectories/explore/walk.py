@@ -1,0 +1,250 @@
+"""Exploring a site: page after page, everything harmless is tried, and what did something is demonstrated.
+
+For each page, the nearest first: every attempt is made with values of its own, its effect is read off the app
+(`effects.py`) and said in words (`wording.py`). An attempt without an effect, or with one that no goal
+fits, is pruned, and nothing is built on it. The rest is replayed as an episode, from the app put back and
+with other values, and kept only if the same effect shows. Where another effect shows instead, the attempt
+is relabelled with that one and replayed once more.
+
+Not covered: using what was found (`suite.py`).
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from urllib.parse import parse_qsl, urlsplit
+
+from agents.clients import ChatModel
+from tools.actions import Action, Named, parse
+from tools.browser import BrowserEnvironment
+from tools.environment import EnvironmentDown
+from trajectories.explore import effects, questions, wording
+from trajectories.explore.attempts import Attempt, attempts, leads_to
+from trajectories.explore.demonstration import Demonstration, is_at, place
+from trajectories.explore.door import Door
+from trajectories.explore.page import Page, read_page
+from trajectories.explore.site import Known, Link, Site, SiteError
+from trajectories.explore.task import SiteTask
+from trajectories.rollout import oracle_policy, roll_out
+
+ALIKE = 3  # pages walked of those whose addresses differ in numbers only
+VARIANTS = 5  # pages walked of those that differ in what their query says
+SAME = 5  # things tried of those that do the same to pages alike
+CONFIRMS = re.compile(r"(?i)\b(yes|sure|confirm|delete|remove|ok)\b")
+REPLAY = 700_000  # seeds of replays; episodes begin at 0 and at 1,000,000
+
+
+class Walk:
+    """One walk of a site, in one environment. `note` hears of every page and demonstration."""
+
+    def __init__(
+        self,
+        site: Site,
+        env: BrowserEnvironment,
+        teacher: ChatModel | None = None,
+        note: Callable[[str], None] = lambda said: None,
+    ) -> None:
+        self.site, self.env, self.teacher, self.note = site, env, teacher, note
+        self.door = Door(site.access)
+        self.chance = random.Random(site.access.url)
+        self._tried = Counter(_likeness(d.page, d.kind, d.steps) for d in site.demonstrations)
+
+    async def go(self, pages: int, deadline: float = float("inf")) -> None:
+        """Walk until `pages` pages are walked in all, none is left or `time.monotonic()` says enough.
+
+        Raises SiteError where there is nothing to walk, EnvironmentDown if the first page won't open.
+        """
+        site = self.site
+        try:
+            await self.door.put_back()
+            if not site.walked and not site.queue:
+                look = await self.door.enter(self.env, place(site.access.url))
+                site.queue.append(place(look.url))
+                site.known[place(look.url)] = Known()
+            while site.queue and len(site.walked) < pages and time.monotonic() < deadline:
+                where = site.queue[0]
+                await self._page(where, deadline)
+                site.queue.remove(where)
+                site.walked.append(where)
+                site.save()
+        finally:
+            await self.door.leave()
+        if not site.demonstrations:
+            raise SiteError(
+                f"{site.access.url}: nothing on it leads anywhere or does anything that can be seen again"
+            )
+
+    async def _page(self, where: str, deadline: float) -> None:
+        site = self.site
+        try:
+            look = await self.door.enter(self.env, where)
+        except EnvironmentDown:
+            if not site.walked:
+                raise
+            return
+        if place(look.url) != where:
+            return  # it sends elsewhere, and there it will be walked
+        page = await read_page(self.env)
+        if page.status >= 400:
+            return
+        known = site.known[where]
+        site.known[where] = replace(
+            known, heading=page.heading, name=known.name or (page.heading if known.parent else "")
+        )
+        alike = [w for w in site.walked if urlsplit(w).path == urlsplit(where).path]
+        if any(site.known[w].heading == page.heading for w in alike):
+            return  # the same list, sorted or filtered
+        found = list(attempts(page, site.access, self.chance))
+        ways = [(effects.target_of(a.steps[0]), a.leads) for a in found if a.leads]
+        ways += [(target, leads_to(page, thing, site.access)) for target, thing in page.others()]
+        self._links(page, [(target, leads) for target, leads in ways if leads])
+        self.note(f"{len(site.walked) + 1}: {where}, {len(found)} things to try")
+        for question in questions.on(page, site):
+            await self._keep(question)
+        for attempt in found:
+            if time.monotonic() > deadline:
+                return
+            if self._new(page, attempt):
+                await self._attempt(page, attempt)
+
+    def _links(self, page: Page, ways: list[tuple[Named, str]]) -> None:
+        """Put the page's links on the map, and what they lead to on the list of pages to walk."""
+        site = self.site
+        alike = Counter(_pattern(leads) for _, leads in ways)
+        named = Counter(target.name for target, _ in ways)
+        have = {(link.start, link.name, link.nth) for link in site.links if link.start == page.place}
+        for target, leads in ways:
+            if (page.place, target.name, target.nth) not in have:
+                site.links.append(Link(page.place, target.name, leads, target.nth))
+            path = urlsplit(leads).path
+            record = alike[_pattern(leads)] > 1 and re.search(r"\d", path) is not None
+            if leads not in site.known:
+                name = target.name if named[target.name] == 1 else ""
+                site.known[leads] = Known(name, page.place, record=record and bool(name))
+            there = (*site.walked, *site.queue)
+            same = [w for w in there if _pattern(w) == _pattern(leads)]
+            queried = [w for w in there if urlsplit(w).path == path and "?" in w]
+            if leads not in there and len(same) < ALIKE and not ("?" in leads and len(queried) >= VARIANTS):
+                site.queue.append(leads)
+
+    def _new(self, page: Page, attempt: Attempt) -> bool:
+        """Whether enough of its like has not been tried yet."""
+        if attempt.leads:
+            known = (d for d in self.site.demonstrations if d.steps == attempt.steps and d.effect.at)
+            if any(is_at(attempt.leads, d.effect.at, {}) for d in known if not d.slots):
+                return False  # the same link on another page
+            like = f"{_pattern(page.place)} {_pattern(attempt.leads)}"
+        else:
+            like = f"{_pattern(page.place)} {attempt.steps}"
+        self._tried[like] += 1
+        return self._tried[like] <= SAME
+
+    async def _attempt(self, page: Page, attempt: Attempt) -> None:
+        """Try it, say what it did, replay it; and once more with what the second time did, if that
+        differs.
+        """
+        first: Demonstration | None = None
+        for _ in range(2):
+            try:
+                made = await self._try(page, attempt)
+            except EnvironmentDown as error:
+                self.note(f"given up: {error}")
+                return
+            if made is None:
+                if first is None:
+                    self.site.count(attempt.means or "any", "pruned")
+                return
+            if first is not None and (made.kind, made.effect) == (first.kind, first.effect):
+                return
+            if first is not None:
+                self.site.count(made.kind, "relabelled")
+            if await self._keep(made):
+                return
+            first = made
+
+    async def _try(self, page: Page, attempt: Attempt) -> Demonstration | None:
+        values = attempt.draw(self.chance)
+        if attempt.writes:
+            look = await self.door.enter(self.env, page.place, writes=True)
+        else:
+            look = await self.env.step(Action("goto", (self.site.access.address(page.place),)))
+        steps = list(attempt.steps)
+        for action in Demonstration("", page.place, attempt.steps, effects.Effect()).actions(values):
+            if look.find(action.targets[0]) is None:
+                look = await self._into_view(action)
+            look = await self.env.step(action)
+            if look.error:
+                return None
+        if attempt.means == "delete" and (confirm := self._confirmation(look, page)):
+            steps.append(f"click({confirm})")
+            await self.env.step(parse(steps[-1]))
+        after = await read_page(self.env, 1)
+        if after.look.tabs:
+            return None  # a window of its own
+        if attempt.writes:
+            found = await effects.of_writing(self.env, self.door, self.site, page, after, attempt, values)
+        else:
+            found = effects.of_reading(page, after, attempt, values)
+            if found and attempt.leads and attempt.leads in self.site.known:
+                known = self.site.known[attempt.leads]
+                self.site.known[attempt.leads] = replace(known, heading=known.heading or after.heading)
+        if found is None:
+            return None
+        kind, effect = found
+        goals = wording.goals(kind, effect, attempt, page, self.site)
+        if not goals:
+            return None
+        return Demonstration(kind, page.place, tuple(steps), effect, goals, attempt.slots)
+
+    async def _into_view(self, action: Action) -> effects.Observation:
+        """Scroll until what an action is for can be seen."""
+        look = await self.env.step(Action("scroll", (0, -3000)))
+        for _ in range(8):
+            if look.find(action.targets[0]) is not None:
+                break
+            look = await self.env.step(Action("scroll", (0, 500)))
+        return look
+
+    def _confirmation(self, look: effects.Observation, page: Page) -> Named | None:
+        """The button by which a dialog or a page of its own asks whether one is sure."""
+        dialog = any(e.role == "dialog" and e.ref is None for e in look.elements)
+        if place(look.url) == page.place and not dialog:
+            return None
+        sure = [e for e in look.actionable() if e.role == "button" and CONFIRMS.search(e.name)]
+        return Named("button", sure[0].name) if sure else None
+
+    async def _keep(self, made: Demonstration) -> bool:
+        """Replay it as an episode, from the app put back and with other values; keep it if the same shows."""
+        site = self.site
+        if any(
+            (d.page, d.steps, d.effect) == (made.page, made.steps, made.effect) for d in site.demonstrations
+        ):
+            return True
+        site.count(made.kind, "tried")
+        if self.teacher is not None:
+            made = replace(made, goals=(*made.goals, *await wording.by_teacher(self.teacher, made)))
+        task = SiteTask(site, self.door, made, REPLAY + len(site.demonstrations))
+        episode = await roll_out(task, oracle_policy(task), self.env)
+        if not episode.outcome.success:
+            self.note(f"  did not show again: {episode.goal} ({episode.ended})")
+            return False
+        site.count(made.kind, "kept")
+        site.demonstrations.append(made)
+        self.note(f"  {made.kind}: {episode.goal}")
+        return True
+
+
+def _pattern(where: str) -> str:
+    """What pages alike share: the path without its numbers, and the names in its query."""
+    split = urlsplit(where)
+    names = sorted({key for key, _ in parse_qsl(split.query, keep_blank_values=True)})
+    return re.sub(r"\d+", "#", split.path) + ("?" + "&".join(names) if names else "")
+
+
+def _likeness(page: str, kind: str, steps: tuple[str, ...]) -> str:
+    return f"{_pattern(page)} {steps}"
