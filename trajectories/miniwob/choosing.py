@@ -10,6 +10,9 @@ from trajectories.miniwob.oracle import Family, Scene, first, placed
 
 WAIT = Action("noop", (400,))  # a menu opens 300 ms after the mouse has come, a section in 400
 
+UNFOLDING = """{ moving: jQuery(':animated').length > 0, links:
+  [...document.querySelectorAll('.ui-accordion-content-active .alink')].map((e) => e.textContent) }"""
+
 
 def click_test(scene: Scene) -> Action:
     return scene.click("button")
@@ -59,15 +62,20 @@ def expand(scene: Scene) -> Action:
 
 
 def look_through(scene: Scene) -> Action:
-    """The link that is asked for, wherever it shows; else the tab or section after the open one."""
+    """The link that is asked for, wherever it shows; else the tab or section after the open one.
+
+    The facts are whether a section is unfolding, and the open one's links: seen too early, it lacks some.
+    """
     (asked,) = scene.quoted()
     if (link := scene.has(asked, "clickable")) is not None:
         return scene.on("click", link)
+    if scene.facts["moving"]:
+        return WAIT
+    if not all(scene.has(link, "clickable") for link in scene.facts["links"]):
+        return WAIT if scene.history[-1:] != (WAIT,) else Action("scroll", (0, 100))
     tabs = scene.all("tab")
-    if scene.look.hidden and scene.history[-1:] != (WAIT,):
-        return WAIT  # what was clicked is still unfolding
-    following = [i + 1 for i, tab in enumerate(tabs) if "expanded" in tab.states]
-    return scene.on("click", tabs[(following or [0])[0] % len(tabs)])
+    opened = [i for i, tab in enumerate(tabs) if "expanded" in tab.states]
+    return scene.on("click", tabs[(opened[0] + 1) % len(tabs) if opened else 0])
 
 
 def tick(scene: Scene, asked: set[str]) -> Action | None:
@@ -177,9 +185,10 @@ FAMILIES: dict[str, Family] = {
     "number-checkboxes": Family(draw_number, "PATTERNS", steps=17),  # up to fourteen boxes
     "click-tab": Family(click_tab),
     **dict.fromkeys(
-        ("click-tab-2", "click-tab-2-easy", "click-tab-2-medium", "click-tab-2-hard"), Family(look_through)
+        ("click-tab-2", "click-tab-2-easy", "click-tab-2-medium", "click-tab-2-hard")
+        + ("click-collapsible-2", "click-collapsible-2-nodelay"),
+        Family(look_through, UNFOLDING),
     ),
-    **dict.fromkeys(("click-collapsible-2", "click-collapsible-2-nodelay"), Family(look_through)),
     **dict.fromkeys(("click-collapsible", "click-collapsible-nodelay"), Family(expand)),
     "click-dialog": Family(click_dialog),
     "click-dialog-2": Family(click_dialog_button),
