@@ -8,30 +8,21 @@ and is the only one that writes the store. An episode is handed over when it is 
 takes only the episodes at work with it, and these are done again elsewhere. Ray's actors and not Ray Data,
 since a lost task of Ray Data is made again with all it had finished.
 
-`python -m trajectories.cluster ADDRESS` is the keeper, which `running` starts: it prints where Ray is,
-starting one where there is none, and ends when its stdin does, so no Ray of ours outlives the command.
-
 Every node needs this project and a Chromium; the driver runs on one of them, for Ray asks that. A suite's
 site and a model's endpoint must be reachable from all.
 
-Not covered: making a cluster (`deploy/ray/`), Ray's client (`ray://`), the driver's own machine going away
-(started again, it goes on where it was).
+Not covered: starting or finding Ray (`keeper.py`), making a cluster (`deploy/ray/`), the driver's own
+machine going away (started again, it goes on where it was).
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import json
 import logging
-import os
-import secrets
 import socket
-import subprocess
-import sys
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,14 +38,6 @@ from trajectories.tasks import Outcome, Suite, Task
 RECYCLED = 200  # episodes after which a worker is replaced
 LIVES = 4  # workers that may be lost over one job, or before they could begin
 LOOK_AGAIN = 1.0  # seconds between looks at how many CPUs there are, and whether to stop
-PROBE = 5.0  # seconds for a cluster's head to answer
-OBJECTS = 256 << 20  # bytes of shared memory for a Ray of our own: episodes on their way
-
-PASSES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")  # what a driver shows to Ray
-
-
-class ClusterError(ValueError):
-    """There is no Ray to work on; the message says what to install or start."""
 
 
 class Worker:
@@ -122,7 +105,7 @@ async def roll_out_all(
 
     async def life() -> None:
         """A worker's, from hiring it to its end. The job that it was at is given back."""
-        worker = hire(suite, make_policy, model)
+        worker: Any = hire(suite, make_policy, model)
         job: Job | None = None
         try:
             await worker.open.remote()  # not before a CPU is free, which may be on a machine yet to come
@@ -198,69 +181,3 @@ def _given_up(job: Job, id: str, suite: str, policy: str, model: str, why: str) 
         started=datetime.now(UTC).isoformat(),
         extra={"perturb": job.perturb, "error": f"{LIVES} workers were lost over it, the last: {why}"},
     )
-
-
-@contextmanager
-def running(address: str) -> Iterator[str]:
-    """Ray's address while the block runs: `auto` is what runs on this machine, or else one for the block.
-
-    Ray is not imported here. Raises ClusterError.
-    """
-    if importlib.util.find_spec("ray") is None:
-        raise ClusterError("Ray is not installed; run: pip install -c constraints.txt ray")
-    keeper = subprocess.Popen(
-        [sys.executable, "-m", "trajectories.cluster", address],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # Ctrl-C is the command's
-    )
-    with keeper:  # closes its stdin, and waits for its end
-        assert keeper.stdout is not None
-        said: dict[str, Any] = json.loads(keeper.stdout.readline() or '{"error": "it ended at once"}')
-        if "error" in said:
-            raise ClusterError(
-                f"no Ray at {address}: {said['error']}. Start one (ray start --head), join it from here "
-                "(ray start --address=HOST:PORT) and give its HOST:PORT, or use --ray auto"
-            )
-        passes = {name: value for name, value in said["passes"].items() if name not in os.environ}
-        os.environ |= passes  # for the processes that this one starts
-        try:
-            yield said["address"]
-        finally:
-            for name in passes:
-                del os.environ[name]
-
-
-def _keep(address: str) -> None:
-    """The keeper: see the module's docstring."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when it is imported
-    import ray
-    from ray._private.services import canonicalize_bootstrap_address
-
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    said: dict[str, Any]
-    try:
-        try:
-            found = canonicalize_bootstrap_address(address)
-            host, _, port = str(found).rpartition(":")
-            socket.create_connection(
-                (host.strip("[]"), int(port)), PROBE
-            ).close()  # Ray would try for minutes
-            ray.init(address=found, **quiet)
-        except ConnectionError:
-            if address != "auto" or os.environ.get("RAY_ADDRESS"):
-                raise
-            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one in the home
-            ray.init(address="local", include_dashboard=False, object_store_memory=OBJECTS, **quiet)
-        passes = {name: os.environ[name] for name in PASSES if name in os.environ}
-        said = {"address": ray.get_runtime_context().gcs_address, "passes": passes}
-    except (OSError, RuntimeError, ValueError) as error:
-        said = {"error": _plain(error)}
-    print(json.dumps(said), flush=True)
-    sys.stdin.read()
-    ray.shutdown()
-
-
-if __name__ == "__main__":
-    _keep(sys.argv[1])

@@ -26,8 +26,9 @@ from agents.policies import Decision, Policy
 from tools.actions import Action
 from tools.observation import Observation
 from trajectories import cluster
-from trajectories.cluster import ClusterError, roll_out_all, running
+from trajectories.cluster import roll_out_all
 from trajectories.episode import Episode
+from trajectories.keeper import ClusterError, running
 from trajectories.rollout import Job, job_ids, oracle_policy
 from trajectories.store import Store
 from trajectories.tasks import Task
@@ -200,6 +201,33 @@ def test_the_command_with_a_ray_of_its_own(alone: None, tmp_path: Path) -> None:
     plan = json.loads((out / "plan.json").read_text())
     assert "ray" not in plan and len(Store(episodes)) == 12
     assert not psutil.wait_procs(of_run(tmp_path), timeout=60)[1]
+
+
+def test_every_policy_of_the_line_can_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made anew from its pickle in another process, which needs none of the line's own libraries."""
+    from ray.cloudpickle import dumps
+
+    from trajectories.line import _policy
+    from trajectories.shards import Plan
+
+    monkeypatch.setenv("SHOPFLOOR_ACTOR_URL", "http://127.0.0.1:1/v1")
+    monkeypatch.setenv("SHOPFLOOR_ACTOR_MODEL", "tiny")
+    plans = [Plan("miniwob", ("click-test",), 1, policy=kind) for kind in ("oracle", "random", "model")]
+    (tmp_path / "makers").write_bytes(dumps([_policy(plan)[1] for plan in plans]))
+    script = """
+import pickle, sys
+from trajectories.suites import open_suite
+task = open_suite("helpdesk").task("open-ticket", 1)
+print(*(make(task).name for make in pickle.load(open("makers", "rb"))), "distilabel" in sys.modules)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+    )
+    assert ran.stdout.split() == ["oracle", "random", "tiny", "False"], ran.stderr
 
 
 def test_without_the_option_ray_is_not_imported(tmp_path: Path) -> None:
