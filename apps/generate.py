@@ -183,6 +183,8 @@ def _explored(args: argparse.Namespace) -> None:
             f"{args.target} may be written to and nothing puts it back: only --policy oracle without "
             "--perturb; explore it with --reset, or without --allow-writes"
         )
+    if args.ray and (site.access.writes or site.access.reset):
+        raise SiteError(f"{args.target} is written to and put back from this machine only: leave out --ray")
 
 
 def _make(plan: Plan, folder: Folder, bound: float, progress: _Progress) -> None:

@@ -8,8 +8,8 @@ and is the only one that writes the store. An episode is handed over when it is 
 takes only the episodes at work with it, and these are done again elsewhere. Ray's actors and not Ray Data,
 since a lost task of Ray Data is made again with all it had finished.
 
-Every node needs this project and a Chromium; the driver runs on one of them, for Ray asks that. A suite's
-site and a model's endpoint must be reachable from all.
+Every node needs this project and a Chromium, a way to the suite's site and to the model's endpoint, and a
+site's secrets where Ray was started; the driver runs on one of them, for Ray asks that.
 
 Not covered: starting or finding Ray (`keeper.py`), making a cluster (`deploy/ray/`), the driver's own
 machine going away (started again, it goes on where it was).

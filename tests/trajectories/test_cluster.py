@@ -261,6 +261,19 @@ def test_no_ray_is_wrong_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         pass
 
 
+def test_a_site_that_is_written_to_stays_on_one_machine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its reset is this machine's command, and who writes when is kept apart by a lock here."""
+    from apps.main import main
+    from trajectories.explore.site import Access, Site
+
+    url = "http://127.0.0.1:9/"
+    Site(Access(url, writes=True)).save()
+    assert main(["generate", url, "--out", str(tmp_path / "out"), "--ray", "auto"]) == 2
+    assert "leave out --ray" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
 def test_the_cluster_file_is_one_of_rays() -> None:
     """Valid by Ray's own schema, with its head on demand and its workers on spot machines."""
     from ray.autoscaler._private.util import prepare_config, validate_config
