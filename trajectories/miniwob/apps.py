@@ -26,9 +26,12 @@ def pick_date(scene: Scene, date: str, first_month: int) -> Action | None:
     month, day, _ = (int(part) for part in date.split("/"))
     months = [f"{name} 2016" for name in calendar.month_name]
     shown = next((months.index(e.name) for e in scene.look.elements if e.name in months), None)
-    if shown is None:  # a click opens it only where the field had no focus
-        focused = field and field.ref == scene.look.focused
-        return field and (scene.on("press", field, "Control+Home") if focused else scene.on("click", field))
+    if shown is None:
+        if field is None:
+            return None
+        # A click opens it only where the field had no focus.
+        focused = field.ref == scene.look.focused
+        return scene.on("press", field, "Control+Home") if focused else scene.on("click", field)
     if shown == month:
         return scene.click("link", str(day))
     if field and shown - month > 1 + month - first_month:
@@ -200,7 +203,9 @@ def stock_market(scene: Scene) -> Action:
 
 
 FAMILIES: dict[str, Family] = {
-    "book-flight": Family(book_flight, FLIGHTS, steps=12),
+    "book-flight": Family(
+        book_flight, FLIGHTS, steps=14
+    ),  # two more to be given suggestions, and two in reserve
     "book-flight-nodelay": Family(book_flight, FLIGHTS),
     "buy-ticket": Family(buy_ticket),
     "choose-date": Family(partial(choose_date, 1)),
