@@ -84,7 +84,9 @@ def airport(scene: Scene, name: str, asked: str) -> Action | None:
     typed = f"({asked})" if asked.isupper() and len(asked) == 3 else asked
     if asked in (field.value or "") and re.search(r" \(\w+\)$", field.value or ""):
         return None
-    return scene.fill(field, typed) or scene.on("press", field, "ArrowDown")  # asks for suggestions at once
+    if scene.history[-1:] == (Action("noop", (300,)),):
+        return scene.fill(field, typed) or scene.on("press", field, "ArrowDown")  # asks for suggestions again
+    return scene.fill(field, typed) or Action("noop", (300,))  # they come a moment after the typing
 
 
 def buy_ticket(scene: Scene) -> Action:
@@ -203,9 +205,7 @@ def stock_market(scene: Scene) -> Action:
 
 
 FAMILIES: dict[str, Family] = {
-    "book-flight": Family(
-        book_flight, FLIGHTS, steps=14
-    ),  # two more to be given suggestions, and two in reserve
+    "book-flight": Family(book_flight, FLIGHTS, steps=12),  # the suggestions are waited for twice
     "book-flight-nodelay": Family(book_flight, FLIGHTS),
     "buy-ticket": Family(buy_ticket),
     "choose-date": Family(partial(choose_date, 1)),
