@@ -33,6 +33,8 @@ LAUNCH_ARGS = [
     "--no-first-run",
     "--no-pings",
     "--metrics-recording-only",
+    # What a page appends anew on hovering, to bring it to the front, must not lose its click to the parent.
+    "--disable-blink-features=BoundaryEventDispatchTracksNodeRemoval",
 ]
 if hasattr(os, "geteuid") and os.geteuid() == 0:
     LAUNCH_ARGS.append("--no-sandbox")  # Chromium refuses to run as root with its sandbox
