@@ -122,7 +122,12 @@ async def explore(site: Site, pages: int = PAGES, minutes: float | None = None) 
     deadline = time.monotonic() + minutes * 60 if minutes else float("inf")
     try:
         async with Browser() as browser:
-            walk = Walk(site, browser.environment(), teacher, lambda said: console.print(said, markup=False))
+            walk = Walk(
+                site,
+                browser.environment(),
+                teacher,
+                lambda said: console.print(said, markup=False, soft_wrap=True),
+            )
             await walk.go(pages, deadline)
     finally:
         if teacher is not None:

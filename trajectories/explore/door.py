@@ -57,26 +57,30 @@ class Door:
         self.access = access
         self._session: dict[str, Any] | None = None
         self._lock: IO[str] | None = None
-        self._wrote = False
+        self.wrote = False
         self._aside: BrowserEnvironment | None = None
 
-    def start(self, where: str) -> Start:
-        return Start(self.access.address(where), writes=self.access.writes, session=self._session)
+    def start(self, where: str, writes: bool = False) -> Start:
+        may = writes and self.access.writes
+        return Start(self.access.address(where), writes=may, session=self._session)
 
     async def enter(self, env: BrowserEnvironment, where: str, writes: bool = False) -> Observation:
-        """Open a place, signed in, in the app as it was at the start. With `writes` nobody else is in the app
-        until this door is entered again or left. Raises SiteError, or EnvironmentDown if the app is."""
+        """Open a place, signed in, in the app as it was at the start. Only with `writes` may anything but GET
+        and HEAD be sent; then nobody else is in the app until this door is entered again or left.
+
+        Raises SiteError, or EnvironmentDown if the app is down.
+        """
         await self.leave()
         if self.access.reset:
             await asyncio.sleep(2 * POLL)  # whoever waits comes first
             await self._take(fcntl.LOCK_EX if writes else fcntl.LOCK_SH)
-            self._wrote = writes
+        self.wrote = writes
         if self.access.sign_in and self._session is None:
             await self._sign_in(env)
-        look = await env.reset(self.start(where))
+        look = await env.reset(self.start(where, writes))
         if self.access.sign_in and place(look.url) != where:  # the session has ended
             await self._sign_in(env)
-            look = await env.reset(self.start(where))
+            look = await env.reset(self.start(where, writes))
         return look
 
     async def anew(self, env: BrowserEnvironment, where: str, *actions: Action) -> Observation:
@@ -125,7 +129,7 @@ class Door:
         """The app as it was, whatever a run that was killed has left; waits for who is in it now."""
         if self.access.reset:
             await self._take(fcntl.LOCK_EX)
-            self._wrote = True
+            self.wrote = True
             await self.leave()
 
     async def leave(self) -> None:
@@ -133,10 +137,10 @@ class Door:
         if self._lock is None:
             return
         try:
-            if self._wrote:
+            if self.wrote:
                 await self.reset()
         finally:
-            self._wrote = False
+            self.wrote = False
             self._lock.close()  # which unlocks it
             self._lock = None
 

@@ -68,9 +68,9 @@ class Walk:
                 site.known[place(look.url)] = Known()
             while site.queue and len(site.walked) < pages and time.monotonic() < deadline:
                 where = site.queue[0]
-                await self._page(where, deadline)
-                site.queue.remove(where)
-                site.walked.append(where)
+                if await self._page(where, deadline):
+                    site.queue.remove(where)
+                    site.walked.append(where)
                 site.save()
         finally:
             await self.door.leave()
@@ -79,26 +79,27 @@ class Walk:
                 f"{site.access.url}: nothing on it leads anywhere or does anything that can be seen again"
             )
 
-    async def _page(self, where: str, deadline: float) -> None:
+    async def _page(self, where: str, deadline: float) -> bool:
+        """Try all that is new on a page; False where time was up before its end."""
         site = self.site
         try:
             look = await self.door.enter(self.env, where)
         except EnvironmentDown:
             if not site.walked:
                 raise
-            return
+            return True
         if place(look.url) != where:
-            return  # it sends elsewhere, and there it will be walked
+            return True  # it sends elsewhere, and there it will be walked
         page = await read_page(self.env)
         if page.status >= 400:
-            return
+            return True
         known = site.known[where]
         site.known[where] = replace(
             known, heading=page.heading, name=known.name or (page.heading if known.parent else "")
         )
         alike = [w for w in site.walked if urlsplit(w).path == urlsplit(where).path]
-        if any(site.known[w].heading == page.heading for w in alike):
-            return  # the same list, sorted or filtered
+        if page.heading and any(site.known[w].heading == page.heading for w in alike):
+            return True  # the same list, sorted or filtered
         found = list(attempts(page, site.access, self.chance))
         ways = [(effects.target_of(a.steps[0]), a.leads) for a in found if a.leads]
         ways += [(target, leads_to(page, thing, site.access)) for target, thing in page.others()]
@@ -108,9 +109,10 @@ class Walk:
             await self._keep(question)
         for attempt in found:
             if time.monotonic() > deadline:
-                return
+                return False
             if self._new(page, attempt):
                 await self._attempt(page, attempt)
+        return True
 
     def _links(self, page: Page, ways: list[tuple[Named, str]]) -> None:
         """Put the page's links on the map, and what they lead to on the list of pages to walk."""
@@ -169,8 +171,8 @@ class Walk:
 
     async def _try(self, page: Page, attempt: Attempt) -> Demonstration | None:
         values = attempt.draw(self.chance)
-        if attempt.writes:
-            look = await self.door.enter(self.env, page.place, writes=True)
+        if attempt.writes or self.door.wrote:
+            look = await self.door.enter(self.env, page.place, attempt.writes)
         else:
             look = await self.env.step(Action("goto", (self.site.access.address(page.place),)))
         steps = list(attempt.steps)

@@ -1,7 +1,7 @@
-"""A small web app to be explored, as its own process: `python shelf.py PORT BOOKS LOG [PASSWORD]`.
+"""A small web app to be explored, as its own process: `python shelf.py BOOKS LOG [PASSWORD]`.
 
 Books lie in the JSON file BOOKS, read at each request, so copying the file puts it back. Each request is
-noted in LOG. With a password everything but the sign-in wants a cookie.
+noted in LOG. With a password everything but the sign-in wants a cookie. Prints its address once it answers.
 """
 
 import html
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-PORT, BOOKS, LOG = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
-PASSWORD = sys.argv[4] if len(sys.argv) > 4 else ""
+BOOKS, LOG = Path(sys.argv[1]), Path(sys.argv[2])
+PASSWORD = sys.argv[3] if len(sys.argv) > 3 else ""
 KINDS = ("Novel", "Poetry", "Travel")
 VISITS = {"turn": 0, "dice": 0}
 
@@ -33,15 +33,15 @@ def shelf(books: dict[str, dict[str, Any]], asked: dict[str, str]) -> str:
         f"<tr><td><a href='/book/{n}'>{html.escape(b['title'])}</a><td>{b['year']}<td>{b['kind']}"
         for n, b in shown
     )
-    narrow = "".join(f"<li><a href='/?kind={k}'>{k} only</a>" for k in KINDS)
+    narrow = "".join(f"<li><a href='/?kind={k}'>{k} only</a>" for k in KINDS[:2])
     return (
-        "<h1>Shelf</h1><a href='/add'>Add book</a> <a href='/logout'>Log out</a> <a href='/turn'>Turn</a> "
-        "<a href='https://example.org/'>Elsewhere</a> <a href='/dice'>Dice</a> "
+        "<h1>Shelf</h1><a href='/add'>Add book</a> <a href='/logout'>Log out</a> "
         "<form><input name=q aria-label=Search></form>"
         "<form method=post action=/burn><button>Delete all books</button></form>"
         "<form method=post action=/liar><label>Wish <input name=wish></label><button>Save</button></form>"
-        "<table><thead><tr><th><a href='/?sort=title'>Title</a><th><a href='/?sort=year'>Year</a><th>Kind"
+        "<table><thead><tr><th><a href='/?sort=title'>Title</a><th>Year<th>Kind"
         f"<tbody>{rows}</table><p>By kind</p><ul>{narrow}</ul>"
+        "<a href='/turn'>Turn</a> <a href='https://example.org/'>Elsewhere</a> <a href='/dice'>Dice</a>"
     )
 
 
@@ -139,4 +139,6 @@ class Shelf(BaseHTTPRequestHandler):
         return
 
 
-ThreadingHTTPServer(("127.0.0.1", PORT), Shelf).serve_forever(0.05)
+server = ThreadingHTTPServer(("127.0.0.1", 0), Shelf)
+print(f"http://127.0.0.1:{server.server_port}/", flush=True)
+server.serve_forever(0.05)
