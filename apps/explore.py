@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -60,9 +61,8 @@ def run(args: argparse.Namespace) -> int:
     code, wrong = 0, ""
     begun = time.monotonic()
     try:
-        asyncio.run(explore(site, args.pages, args.minutes))
-    except KeyboardInterrupt:
-        code, wrong = 130, "interrupted; the map is kept, start again to go on"
+        if not asyncio.run(explore(site, args.pages, args.minutes)):
+            code, wrong = 130, "interrupted; the map is kept, start again to go on"
     except SiteError as error:
         code, wrong = 1, str(error)
     told = summary(site) | {"seconds": round(time.monotonic() - begun, 1)}
@@ -107,8 +107,9 @@ def open_site(url: str, access: Access | None, again: bool = False) -> Site:
     return site
 
 
-async def explore(site: Site, pages: int = PAGES, minutes: float | None = None) -> None:
-    """Walk the site, with progress on stderr. Raises SiteError, EnvironmentDown."""
+async def explore(site: Site, pages: int = PAGES, minutes: float | None = None) -> bool:
+    """Walk the site, with progress on stderr; False where it was interrupted, which ends it after what is
+    being tried. A second interrupt ends it at once. Raises SiteError, EnvironmentDown."""
     from rich.console import Console
 
     from agents.clients import ChatModel
@@ -120,6 +121,14 @@ async def explore(site: Site, pages: int = PAGES, minutes: float | None = None) 
     endpoint = teacher_endpoint()
     teacher = ChatModel(endpoint, timeout=60, retries=1) if endpoint else None
     deadline = time.monotonic() + minutes * 60 if minutes else float("inf")
+    stopped = asyncio.Event()
+
+    def stop(number: int) -> None:
+        stopped.set()
+        asyncio.get_running_loop().remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop, number)
     try:
         async with Browser() as browser:
             walk = Walk(
@@ -128,10 +137,11 @@ async def explore(site: Site, pages: int = PAGES, minutes: float | None = None) 
                 teacher,
                 lambda said: console.print(said, markup=False, soft_wrap=True),
             )
-            await walk.go(pages, deadline)
+            await walk.go(pages, lambda: stopped.is_set() or time.monotonic() > deadline)
     finally:
         if teacher is not None:
             await teacher.close()
+    return not stopped.is_set()
 
 
 def summary(site: Site) -> dict[str, Any]:

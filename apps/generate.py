@@ -175,7 +175,8 @@ def _explored(args: argparse.Namespace) -> None:
     if not map_file(args.target).exists():
         print(f"exploring {args.target} first", file=sys.stderr)
         try:
-            asyncio.run(explore(site))
+            if not asyncio.run(explore(site)):
+                raise KeyboardInterrupt
         except EnvironmentDown as error:
             raise SiteError(str(error)) from error
     if (args.perturb or args.policy != "oracle") and site.access.writes and not site.access.reset:

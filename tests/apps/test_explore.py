@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ def url(tmp_path: Path) -> Iterator[str]:
 def test_explore_then_generate(
     chromium_path: str, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One JSON object; a second run finds all done; `generate` makes verified episodes through the whole line."""
+    """One JSON object; a second run finds all done; `generate` makes verified episodes of it."""
     assert main(["explore", url, "--pages", "1", "--json"]) == 0
     out, err = capsys.readouterr()
     told = json.loads(out)
@@ -63,6 +64,20 @@ def test_explore_then_generate(
     assert {e.suite for e in Store(tmp_path / "made" / "episodes")} == {
         urlsplit(url).netloc.replace(":", "-")
     }
+
+
+def test_interrupted_it_keeps_the_map(chromium_path: str, url: str) -> None:
+    """Ctrl-C ends it after what is being tried, with exit code 130; what was found is there to go on with."""
+    command = [sys.executable, "-m", "apps.main", "explore", url, "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as walk:
+        assert walk.stdout is not None and walk.stderr is not None
+        assert any("open:" in line for line in iter(walk.stderr.readline, "")), "it never began"
+        walk.send_signal(signal.SIGINT)
+        out, err = walk.communicate(timeout=60)
+    assert walk.returncode == 130
+    assert json.loads(out)["error"].startswith("interrupted") and "Traceback" not in err
+    found = Site.load(url)
+    assert found.demonstrations and found.queue and not found.walked
 
 
 @pytest.mark.parametrize(

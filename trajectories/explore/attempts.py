@@ -19,7 +19,7 @@ from tools import guard
 from tools.actions import Action, Named, quote
 from trajectories.explore.demonstration import Slot, place
 from trajectories.explore.page import FIELDS, Page, Thing, state
-from trajectories.explore.site import Access
+from trajectories.explore.site import Access, Site
 from trajectories.explore.values import draw, kind_of
 
 NEVER = re.compile(
@@ -32,6 +32,7 @@ SUBMITS = re.compile(
 )
 NOTES = re.compile(r"(?i)\b(note|comment|message|reply|remark)s?\b")
 BLANK = re.compile(r"(?i)^\W*$|^\W*(select|choose|any|all|none|no selection|don't care|unselected)\b")
+CLOSED = frozenset({"readonly", "disabled"})
 LONGEST_FORM = 12  # fields filled in at once
 
 
@@ -65,18 +66,18 @@ def draw_all(slots: dict[str, Slot], chance: random.Random) -> dict[str, str]:
     return values
 
 
-def attempts(page: Page, access: Access, chance: random.Random) -> Iterator[Attempt]:
+def attempts(page: Page, site: Site, chance: random.Random) -> Iterator[Attempt]:
     """Everything to be tried on the page."""
-    things = page.clear()
+    things, access = page.clear(), site.access
     yield from _links(page, things, access)
-    for form in _forms(things):
-        writes = form[-1].facts["method"] == "post"
+    for fields, button in _forms(things):
+        form = [*fields, button] if button else fields
         if any(t.facts["type"] == "password" or NEVER.search(t.element.name) for t in form):
             continue
-        if not writes:
-            yield from _asking(page, form, chance)
-        elif access.writes and may_press(page, form[-1], access):
-            yield from _writing(page, form, chance)
+        if form[-1].facts["method"] != "post":
+            yield from _asking(fields, button, _to_find(page, site), chance)
+        elif button and access.writes and may_press(page, button, access):
+            yield from _writing(page, fields, button, chance)
     if access.irreversible:
         yield from _deleting(things)
 
@@ -111,34 +112,26 @@ def may_press(page: Page, thing: Thing, access: Access) -> bool:
     return not NEVER.search(thing.element.name) and (access.irreversible or harmless(page, thing))
 
 
-def _forms(things: list[Thing]) -> Iterator[list[Thing]]:
-    """The fields of each form that can be sent, in order, and last what sends it: a button, or a lone
-    field.
-    """
+def _forms(things: list[Thing]) -> Iterator[tuple[list[Thing], Thing | None]]:
+    """The fields of each form, in order, and the button that sends it, where one can be told from others."""
     numbers = dict.fromkeys(t.facts["form"] for t in things if t.facts.get("form", -1) >= 0)
     for number in numbers:
         own = [t for t in things if t.facts["form"] == number]
-        fields = [
-            t
-            for t in own
-            if t.element.role in FIELDS and not {"readonly", "disabled"} & set(t.element.states)
-        ]
+        fields = [t for t in own if t.element.role in FIELDS and not CLOSED & set(t.element.states)]
         buttons = [t for t in own if t.element.role == "button" and t.facts["type"] in ("submit", "image")]
-        buttons = [b for b in buttons if SUBMITS.search(b.element.name)] or buttons[:1]
-        if fields and buttons:
-            yield [*fields, buttons[0]]
-        elif len(fields) == 1:
-            yield fields * 2
+        buttons = [b for b in buttons if SUBMITS.search(b.element.name)] or buttons
+        if fields:
+            yield fields, buttons[0] if buttons else None
 
 
-def _asking(page: Page, form: list[Thing], chance: random.Random) -> Iterator[Attempt]:
+def _asking(
+    fields: list[Thing], button: Thing | None, found: list[str], chance: random.Random
+) -> Iterator[Attempt]:
     """A form that only asks: each text searched for alone, each choice made alone."""
-    *fields, sends = form
-    found = _to_find(page)
     for thing in fields:
         target, name = thing.target, label(thing.element.name)
-        send = f'press({target}, "Enter")' if sends is thing else f"click({sends.target})"
-        if thing.element.options:
+        send = f"click({button.target})" if button else f'press({target}, "Enter")'
+        if thing.element.options and button:
             options = [o for o in thing.element.options if not BLANK.match(o) and o != thing.element.value]
             for option in chance.sample(options, min(3, len(options))):
                 yield Attempt((f"select_option({target}, {quote(option)})", send), typed={option: target})
@@ -147,33 +140,35 @@ def _asking(page: Page, form: list[Thing], chance: random.Random) -> Iterator[At
             yield Attempt((f"fill({target}, {_open(name)})", send), slots=slots, typed={name: target})
 
 
-def _to_find(page: Page) -> list[str]:
-    """Words that stand in the page's tables or links, to be searched for."""
+def _to_find(page: Page, site: Site) -> list[str]:
+    """Words to be searched for: from the page's tables, else from the records seen so far."""
     cells = [cell for table in page.tables for row in table["rows"] for cell in row]
-    text = " ".join(cells) or " ".join(t.element.name for t in page.things if t.element.role == "link")
-    return list(dict.fromkeys(re.findall(r"\b[A-Z][a-z]{3,11}\b", text)))[:24]
+    records = [known.name for known in site.known.values() if known.record]
+    for texts in (cells, records, [t.element.name for t in page.things if t.element.role == "link"]):
+        if words := re.findall(r"\b[A-Z][a-z]{3,11}\b", " ".join(texts)):
+            return list(dict.fromkeys(words))[:24]
+    return []
 
 
-def _writing(page: Page, form: list[Thing], chance: random.Random) -> Iterator[Attempt]:
+def _writing(page: Page, fields: list[Thing], button: Thing, chance: random.Random) -> Iterator[Attempt]:
     """A form that writes: an empty one filled in whole and in part, one that holds something field by
     field.
     """
-    *fields, sends = form
-    usable = [t for t in fields if _slot(t) is not None or t.element.role == "checkbox"]
+    usable = [t for t in fields if _slot(t, page.heading) is not None or t.element.role == "checkbox"]
     notes = [t for t in usable if NOTES.search(t.element.name) and not t.element.value]
     holding = [t for t in usable if t.element.value and not t.element.options]
-    send = f"click({sends.target})"
+    send = f"click({button.target})"
     if holding or (notes and len(usable) > 1):
         for thing in usable:
             note = thing in notes
-            yield _filled([thing], send, "note" if note else "change")
+            yield _filled([thing], page.heading, send, "note" if note else "change")
         return
     needed = [t for t in usable if "required" in t.element.states]
     other = [t for t in usable if t not in needed]
     for extra in _parts(other, chance):
         chosen = [t for t in usable if t in needed or t in extra][:LONGEST_FORM]
         if chosen:
-            yield _filled(chosen, send, "add")
+            yield _filled(chosen, page.heading, send, "add")
 
 
 def _parts(other: list[Thing], chance: random.Random) -> Iterator[list[Thing]]:
@@ -186,7 +181,7 @@ def _parts(other: list[Thing], chance: random.Random) -> Iterator[list[Thing]]:
             yield chance.sample(other, size)
 
 
-def _filled(chosen: list[Thing], send: str, means: str) -> Attempt:
+def _filled(chosen: list[Thing], heading: str, send: str, means: str) -> Attempt:
     steps, slots, typed = [], {}, {}
     for thing in chosen:
         name = label(thing.element.name)
@@ -194,7 +189,7 @@ def _filled(chosen: list[Thing], send: str, means: str) -> Attempt:
             steps.append(f"click({thing.target})")
             typed[name] = thing.target
             continue
-        slot = _slot(thing)
+        slot = _slot(thing, heading)
         assert slot is not None
         call = "select_option" if thing.element.options else "fill"
         steps.append(f"{call}({thing.target}, {_open(name)})")
@@ -202,14 +197,15 @@ def _filled(chosen: list[Thing], send: str, means: str) -> Attempt:
     return Attempt((*steps, send), means, slots, typed, writes=True)
 
 
-def _slot(thing: Thing) -> Slot | None:
-    """What can be put into a field; None where that is not known."""
+def _slot(thing: Thing, heading: str) -> Slot | None:
+    """What can be put into a field of a page with that heading; None where that is not known."""
     element = thing.element
     if element.role == "combobox" and element.options:
         options = tuple(o for o in element.options if not BLANK.match(o) and o != state(element))
         return Slot("option", options[:20]) if options else None
     if element.role in ("textbox", "searchbox", "spinbutton"):
-        return Slot(kind_of(element.name, thing.facts["type"], element.value or ""))
+        about = f"{label(element.name)} of {heading}" if label(element.name) == "name" else element.name
+        return Slot(kind_of(about, thing.facts["type"], element.value or ""))
     return None
 
 

@@ -30,7 +30,10 @@ WORDS = (
     ("number", r"\b(number of|pages|count|quantity|amount|capacity|seats|floor|price|age|size|weight)\b"),
     ("street", r"\bstreet\b|address"),
     ("town", r"\b(city|town|place|location)\b"),
-    ("person", r"\b(author|person|contact|(first|last|full|real) ?name|owner|member|customer)\b"),
+    (
+        "person",
+        r"\b(author|person|contact|(first|last|full|real) ?name|owner|member|customer|user|patient)\b",
+    ),
     ("title", r"\b(title|subject|headline|summary|topic)\b"),
     ("text", r"\b(text|note|notes|comment|description|message|body|content)\b"),
 )

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import random
 import re
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -54,8 +53,8 @@ class Walk:
         self.chance = random.Random(site.access.url)
         self._tried = Counter(_likeness(d.page, d.kind, d.steps) for d in site.demonstrations)
 
-    async def go(self, pages: int, deadline: float = float("inf")) -> None:
-        """Walk until `pages` pages are walked in all, none is left or `time.monotonic()` says enough.
+    async def go(self, pages: int, enough: Callable[[], bool] = lambda: False) -> None:
+        """Walk until `pages` pages are walked in all, none is left, or it is `enough`.
 
         Raises SiteError where there is nothing to walk, EnvironmentDown if the first page won't open.
         """
@@ -66,21 +65,21 @@ class Walk:
                 look = await self.door.enter(self.env, place(site.access.url))
                 site.queue.append(place(look.url))
                 site.known[place(look.url)] = Known()
-            while site.queue and len(site.walked) < pages and time.monotonic() < deadline:
+            while site.queue and len(site.walked) < pages and not enough():
                 where = site.queue[0]
-                if await self._page(where, deadline):
+                if await self._page(where, enough):
                     site.queue.remove(where)
                     site.walked.append(where)
                 site.save()
         finally:
             await self.door.leave()
-        if not site.demonstrations:
+        if not site.demonstrations and not enough():
             raise SiteError(
                 f"{site.access.url}: nothing on it leads anywhere or does anything that can be seen again"
             )
 
-    async def _page(self, where: str, deadline: float) -> bool:
-        """Try all that is new on a page; False where time was up before its end."""
+    async def _page(self, where: str, enough: Callable[[], bool]) -> bool:
+        """Try all that is new on a page; False where it was enough before its end."""
         site = self.site
         try:
             look = await self.door.enter(self.env, where)
@@ -100,7 +99,7 @@ class Walk:
         alike = [w for w in site.walked if urlsplit(w).path == urlsplit(where).path]
         if page.heading and any(site.known[w].heading == page.heading for w in alike):
             return True  # the same list, sorted or filtered
-        found = list(attempts(page, site.access, self.chance))
+        found = list(attempts(page, site, self.chance))
         ways = [(effects.target_of(a.steps[0]), a.leads) for a in found if a.leads]
         ways += [(target, leads_to(page, thing, site.access)) for target, thing in page.others()]
         self._links(page, [(target, leads) for target, leads in ways if leads])
@@ -108,7 +107,7 @@ class Walk:
         for question in questions.on(page, site):
             await self._keep(question)
         for attempt in found:
-            if time.monotonic() > deadline:
+            if enough():
                 return False
             if self._new(page, attempt):
                 await self._attempt(page, attempt)
