@@ -16,7 +16,8 @@ from trajectories.explore.page import FIELDS, Page
 from trajectories.explore.site import Site
 
 MOST = 6  # of each kind on a page
-LONGEST = 60
+LONGEST = 60  # characters of an answer
+PASSING = re.compile(r"(?i)\b(ago|just now|today|yesterday|tomorrow)\b")  # not so for long
 
 
 def on(page: Page, site: Site) -> Iterator[Demonstration]:
@@ -25,7 +26,13 @@ def on(page: Page, site: Site) -> Iterator[Demonstration]:
     for field, of, answer in (*_fields(page, site), *_cells(page, site)):
         if made == 2 * MOST:
             return
-        if not answer.strip() or len(answer) > LONGEST or NEVER.search(field) or field in ("", "id"):
+        if (
+            not answer.strip()
+            or len(answer) > LONGEST
+            or PASSING.search(answer)
+            or NEVER.search(field)
+            or field in ("", "id")
+        ):
             continue
         goals = wording.reading(field, of)
         step = f"send_msg_to_user({answer!r})"
