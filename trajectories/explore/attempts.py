@@ -142,7 +142,7 @@ def _asking(
 
 def _to_find(page: Page, site: Site) -> list[str]:
     """Words to be searched for: from the page's tables, else from the records seen so far."""
-    cells = [cell for table in page.tables for row in table["rows"] for cell in row]
+    cells = [cell for table in page.seen_tables() for row in table["rows"] for cell in row]
     records = [known.name for known in site.known.values() if known.record]
     for texts in (cells, records, [t.element.name for t in page.things if t.element.role == "link"]):
         if words := re.findall(r"\b[A-Z][a-z]{3,11}\b", " ".join(texts)):

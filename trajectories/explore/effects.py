@@ -89,7 +89,8 @@ async def of_writing(
         inside = await door.anew(env, where, Action("click", (Named("link", fill_in(opens, values)),)))
         if (fields := _hold(held(inside), wanted, values, stood, site)) is not None:
             return "add", Effect(where=where, opens=opens, fields=fields)
-        return "add", Effect(where=where, shows=(opens,))
+        if not set(wanted) & set(held(inside)):  # it can't be seen there what each field holds
+            return "add", Effect(where=where, shows=(opens,))
     return None
 
 

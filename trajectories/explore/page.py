@@ -87,6 +87,11 @@ class Page:
                 found.setdefault(thing.target, thing)
         return list(found.values())
 
+    def seen_tables(self) -> list[dict[str, Any]]:
+        """Tables whose head can be read; others mostly lay out the page."""
+        lines = set(self.text.splitlines())
+        return [table for table in self.tables if any(head and head in lines for head in table["head"])]
+
     def others(self) -> list[tuple[Named, Thing]]:
         """Links of the first screen that share their name with another, counted as they stand there."""
         clear = {thing.target for thing in self.clear()}

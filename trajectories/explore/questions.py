@@ -15,7 +15,7 @@ from trajectories.explore.demonstration import Demonstration, Effect
 from trajectories.explore.page import FIELDS, Page
 from trajectories.explore.site import Site
 
-MOST = 6  # of each kind on a page
+MOST = 4  # of each kind on a page
 LONGEST = 60  # characters of an answer
 PASSING = re.compile(r"(?i)\b(ago|just now|today|yesterday|tomorrow)\b")  # not so for long
 
@@ -55,7 +55,7 @@ def _cells(page: Page, site: Site) -> Iterator[tuple[str, str, str]]:
     """
     within, lines = wording.list_at(page.place, site), page.text.splitlines()
     of = wording.thing_at(page.place, site)
-    for table in page.tables:
+    for table in page.seen_tables():
         head, rows = table["head"], [r for r in table["rows"] if len(r) == len(table["head"])]
         if len(rows) == 1 and of and not any(t.element.value for t in page.things):  # the table is the record
             pairs = zip(head, rows[0], strict=True)

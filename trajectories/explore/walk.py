@@ -1,10 +1,10 @@
 """Exploring a site: page after page, everything harmless is tried, and what did something is demonstrated.
 
-For each page, the nearest first: every attempt is made with values of its own, its effect is read off the app
-(`effects.py`) and said in words (`wording.py`). An attempt without an effect, or with one that no goal
-fits, is pruned, and nothing is built on it. The rest is replayed as an episode, from the app put back and
-with other values, and kept only if the same effect shows. Where another effect shows instead, the attempt
-is relabelled with that one and replayed once more.
+For each page, those least like what was walked first: every attempt is made with values of its own, its
+effect is read off the app (`effects.py`) and said in words (`wording.py`). An attempt without an effect, or
+with one that no goal fits, is pruned, and nothing is built on it. The rest is replayed as an episode, from
+the app put back and with other values, and kept only if the same effect shows. Where another effect shows
+instead, the attempt is relabelled with that one and replayed once more.
 
 Not covered: using what was found (`suite.py`).
 """
@@ -32,7 +32,7 @@ from trajectories.explore.task import SiteTask
 from trajectories.rollout import oracle_policy, roll_out
 
 ALIKE = 3  # pages walked of those whose addresses differ in numbers only
-VARIANTS = 5  # pages walked of those that differ in what their query says
+VARIANTS = 5  # pages walked of those whose addresses differ in their query only
 SAME = 5  # things tried of those that do the same to pages alike
 CONFIRMS = re.compile(r"(?i)\b(yes|sure|confirm|delete|remove|ok)\b")
 REPLAY = 700_000  # seeds of replays; episodes begin at 0 and at 1,000,000
@@ -66,7 +66,10 @@ class Walk:
                 site.queue.append(place(look.url))
                 site.known[place(look.url)] = Known()
             while site.queue and len(site.walked) < pages and not enough():
-                where = site.queue[0]
+                walked = Counter(_pattern(w) for w in site.walked)
+                where = min(
+                    site.queue, key=lambda w: walked[_pattern(w)]
+                )  # what is least known, the nearest first
                 if await self._page(where, enough):
                     site.queue.remove(where)
                     site.walked.append(where)
@@ -130,7 +133,8 @@ class Walk:
             there = (*site.walked, *site.queue)
             same = [w for w in there if _pattern(w) == _pattern(leads)]
             queried = [w for w in there if urlsplit(w).path == path and "?" in w]
-            if leads not in there and len(same) < ALIKE and not ("?" in leads and len(queried) >= VARIANTS):
+            variant = "?" in leads and (path == urlsplit(page.place).path or len(queried) >= VARIANTS)
+            if leads not in there and len(same) < ALIKE and not variant:
                 site.queue.append(leads)
 
     def _new(self, page: Page, attempt: Attempt) -> bool:

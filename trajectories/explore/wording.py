@@ -179,7 +179,11 @@ def _value(name: str, attempt: Attempt, effect: Effect) -> str:
 
 def _the(field: str) -> str:
     """A field as a thing: `the title`; in quotes where its label is none, as in `Assigned to`."""
-    return quote(field.capitalize()) if re.search(r" (to|by|on|for|of|at|in)$", field) else f"the {field}"
+    return (
+        quote(field.capitalize())
+        if re.search(r"( (to|by|on|for|of|at|in)|ed|born|due)$", field)
+        else f"the {field}"
+    )
 
 
 def _in(here: str) -> str:
