@@ -23,7 +23,7 @@ from agents.program import Act, parse_program
 from tools import settings
 from tools.actions import Action, ActionError
 from tools.browser import BrowserEnvironment
-from tools.environment import EnvironmentDown, Start
+from tools.environment import Start
 from tools.observation import Observation
 from trajectories.explore.demonstration import SLOT, filled, place
 from trajectories.explore.site import Access, SiteError, map_file
@@ -78,7 +78,8 @@ class Door:
         if self.access.sign_in and self._session is None:
             await self._sign_in(env)
         look = await env.reset(self.start(where, writes))
-        if self.access.sign_in and place(look.url) != where:  # the session has ended
+        if self.access.sign_in and (place(look.url) != where or await _asks_password(env)):
+            # The session has ended: somebody signed out, or the app was put back to before it began.
             await self._sign_in(env)
             look = await env.reset(self.start(where, writes))
         return look
@@ -105,10 +106,12 @@ class Door:
             look = await env.step(filled(step, secrets))
             if look.error:  # whose words may hold the secret; the step as written does not
                 raise SiteError(f"the sign-in failed at {step}; is it right for {self.access.url}?")
-        if "password" in (await env.ask("(field) => (field && field.type) || ''")).values():
+        if await _asks_password(env):
             raise SiteError(f"the sign-in did not work: {place(look.url)} still asks for a password")
         self._session = await env.session()
-        self._aside = None
+        if self._aside is not None:  # it is signed in as before
+            await self._aside.close()
+            self._aside = None
 
     async def reset(self) -> None:
         """Put the app back. Raises SiteError."""
@@ -162,4 +165,6 @@ class Door:
         self._lock = file
 
 
-__all__ = ["Door", "EnvironmentDown", "check_sign_in"]
+async def _asks_password(env: BrowserEnvironment) -> bool:
+    """Whether the page in sight has a field for one, as an app's pages have where nobody is signed in."""
+    return "password" in (await env.ask("(field) => (field && field.type) || ''")).values()

@@ -82,6 +82,7 @@ class Site:
     links: list[Link] = field(default_factory=list)
     demonstrations: list[Demonstration] = field(default_factory=list)
     counts: dict[str, Counter[str]] = field(default_factory=dict)  # by kind: tried, kept and so on
+    _index: tuple[int, Any] | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -93,40 +94,36 @@ class Site:
 
     def way(self, start: str, end: str, longest: int = 4) -> list[Link] | None:
         """The shortest way by links; None if there is none of at most `longest`."""
-        return self._search(start, end, longest, {})
-
-    def _search(self, start: str, end: str, longest: int, before: dict[str, Link]) -> list[Link] | None:
-        queue = deque([(start, 0)])
+        queue: deque[tuple[str, list[Link]]] = deque([(start, [])])
+        seen = {start}
         while queue:
-            at, far = queue.popleft()
+            at, way = queue.popleft()
             if at == end:
-                way: list[Link] = []
-                while at != start:
-                    way.insert(0, before[at])
-                    at = before[at].start
                 return way
-            for link in self.from_(at) if far < longest else ():
-                if link.end != start and link.end not in before:
-                    before[link.end] = link
-                    queue.append((link.end, far + 1))
+            for link in self.links_from(at) if len(way) < longest else ():
+                if link.end not in seen:
+                    seen.add(link.end)
+                    queue.append((link.end, [*way, link]))
         return None
 
-    def from_(self, start: str) -> list[Link]:
+    def links_from(self, start: str) -> list[Link]:
         """The links on a page."""
-        return self._by("start").get(start, [])
+        return self._indexed()[0].get(start, [])
 
-    def to(self, end: str) -> list[Link]:
-        """The links to a page."""
-        return self._by("end").get(end, [])
+    def links_to(self, end: str) -> list[Link]:
+        """The links that lead to a page."""
+        return self._indexed()[1].get(end, [])
 
-    def _by(self, key: str) -> dict[str, list[Link]]:
-        kept: tuple[int, dict[str, list[Link]]] | None = self.__dict__.get(f"_by_{key}")
-        if kept is None or kept[0] != len(self.links):
-            found: dict[str, list[Link]] = {}
+    def _indexed(self) -> tuple[dict[str, list[Link]], dict[str, list[Link]]]:
+        """The links by their starts and by their ends; made anew when some were added."""
+        if self._index is None or self._index[0] != len(self.links):
+            starts: dict[str, list[Link]] = {}
+            ends: dict[str, list[Link]] = {}
             for link in self.links:
-                found.setdefault(getattr(link, key), []).append(link)
-            kept = self.__dict__[f"_by_{key}"] = len(self.links), found
-        return kept[1]
+                starts.setdefault(link.start, []).append(link)
+                ends.setdefault(link.end, []).append(link)
+            self._index = len(self.links), (starts, ends)
+        return self._index[1]
 
     def save(self) -> None:
         """Keep the map in the state folder, whole or absent."""

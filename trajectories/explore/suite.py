@@ -45,7 +45,7 @@ class SiteSuite:
         """The demonstration's own page, or one some links before it that is not where it ends."""
         start = chosen.page
         for _ in range(chance.choice((0, 1, 1, 2, 2, AWAY))):
-            before = [k.start for k in self.site.to(start) if k.start in self.site.known]
+            before = [k.start for k in self.site.links_to(start) if k.start in self.site.known]
             before = [b for b in before if b not in (chosen.page, chosen.effect.at)]
             if not before:
                 break

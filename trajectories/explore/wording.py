@@ -130,7 +130,7 @@ def _open(step: Named, page: Page, site: Site, attempt: Attempt) -> tuple[str, .
     if here:
         return (f"Open {name} of {here}.", f"For {here}, open {name}.", f"Go to {name} of {here}.")
     within = list_at(page.place, site)
-    everywhere = {link.name for link in site.from_(site.walked[0])} if site.walked else set()
+    everywhere = {link.name for link in site.links_from(site.walked[0])} if site.walked else set()
     if within and step.name not in everywhere:
         return (f"Open {name} in {within}.", f"In {within}, open {name}.")
     return (f"Open {name}.", f"Go to {name}.", f"Show {name}.", f"Open the page {name}.")
