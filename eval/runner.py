@@ -152,8 +152,8 @@ async def evaluate(
 
         for _ in range(max(1, min(workers, len(jobs)))):
             group.create_task(worker())
-    order = {f"{suite}/{family}/{s}": i for i, (family, s) in enumerate(jobs)}
-    done.sort(key=lambda episode: order[episode.task])
+    order = {job: i for i, job in enumerate(jobs)}
+    done.sort(key=lambda episode: order[episode.family, episode.seed])
     report = summarise(done, families, suite=suite, policy=policy, model=model, seed=seed, blank=blank)
     return replace(report, protocol=protocol)
 

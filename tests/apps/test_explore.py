@@ -32,10 +32,10 @@ def url(tmp_path: Path) -> Iterator[str]:
         process.kill()
 
 
-def test_explore_then_generate(
+def test_explore_then_eval_and_generate(
     chromium_path: str, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One JSON object; a second run finds all done; `generate` makes verified episodes of it."""
+    """One JSON object; a second run finds all done; `eval` and `generate` use what was found."""
     assert main(["explore", url, "--pages", "1", "--json"]) == 0
     out, err = capsys.readouterr()
     told = json.loads(out)
@@ -46,17 +46,11 @@ def test_explore_then_generate(
     assert main(["explore", url, "--pages", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) | {"seconds": 0} == told | {"seconds": 0}
 
-    command = [
-        sys.executable,
-        "-m",
-        "apps.main",
-        "generate",
-        url,
-        "--episodes",
-        "6",
-        "--out",
-        str(tmp_path / "made"),
-    ]
+    assert main(["eval", url, "--policy", "oracle", "--episodes", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["success"] == 1.0
+
+    out_folder = str(tmp_path / "made")
+    command = [sys.executable, "-m", "apps.main", "generate", url, "--episodes", "6", "--out", out_folder]
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     made = json.loads(done.stdout)

@@ -33,7 +33,7 @@ from trajectories.rollout import oracle_policy, roll_out
 
 ALIKE = 3  # pages walked of those whose addresses differ in numbers only
 VARIANTS = 5  # pages walked of those whose addresses differ in their query only
-SAME = 5  # things tried of those that do the same to pages alike
+SAME = 3  # things tried of those that do the same to pages alike
 CONFIRMS = re.compile(r"(?i)\b(yes|sure|confirm|delete|remove|ok)\b")
 REPLAY = 700_000  # seeds of replays; episodes begin at 0 and at 1,000,000
 
