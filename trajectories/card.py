@@ -98,8 +98,9 @@ def _lines(parts: Sequence[Part]) -> Iterator[str]:
         f"{whole['episodes']:,} episodes, {whole['verified']:,} of them verified successes, over "
         f"{whole['tasks']} tasks; {whole['steps']:,} steps; {whole['bytes'] / 2**20:,.0f} MiB, "
         f"{whole['bytes'] / whole['episodes'] / 1024:.0f} KiB an episode. "
-        f"Made in {whole['seconds'] / 60:.0f} minutes. Held-out seeds among them: {whole['held_out']}. Verified successes a task: "
-        f"{per['least']} to {per['most']}, median {per['median']:g}. Digest `{whole['digest'][:16]}`."
+        f"Made in {whole['seconds'] / 60:.0f} minutes. Held-out seeds among them: {whole['held_out']}. "
+        f"Verified successes a task: {per['least']} to {per['most']}, median {per['median']:g}. "
+        f"Digest `{whole['digest'][:16]}`."
     )
     yield ""
     columns = "folder, from, by, episodes, verified, begun off the path, reworded, kept, KiB each, minutes"

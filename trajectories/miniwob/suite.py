@@ -50,9 +50,11 @@ ORACLES: dict[str, Family] = (
 # Pages begin a new episode by themselves, as MiniWoB++'s own harness has them do; these keep something of
 # the last one, and are loaded again.
 FORGETFUL = frozenset(
-    ["drag-items", "drag-items-grid", "drag-sort-numbers", "focus-text-2", "scroll-text", "scroll-text-2", "stock-market", "use-colorwheel-2"]
+    (
+        *("drag-cube", "drag-items", "drag-items-grid", "drag-sort-numbers", "focus-text-2", "hot-cold"),
+        *("scroll-text", "scroll-text-2", "stock-market", "use-colorwheel", "use-colorwheel-2"),
+    )
 )
-
 START = (Path(__file__).parent / "start.js").read_text(encoding="utf-8")
 # A page that was left or loaded again has forgotten the episode: the seed set above is gone.
 SCORE = """() => window.shopfloorSeed === undefined ? null :
