@@ -323,11 +323,14 @@ def _show(report: Report) -> None:
             f"{row['n']:.0f}",
         )
     table.add_section()
-    table.add_row("all", f"{report.success:.1%} ± {report.stderr:.1%}", "{:.1%} to {:.1%}".format(*report.interval), str(report.total))
+    low, high = report.interval
+    overall = f"{report.success:.1%} ± {report.stderr:.1%}"
+    table.add_row("all", overall, f"{low:.1%} to {high:.1%}", str(report.total))
     console = Console(stderr=True)
     console.print(table)
     console.print(
-        f"the whole reward {report.whole:.1%}, said done wrongly {report.false_done:.1%}, answers that were no action {report.invalid_actions}, "
+        f"the whole reward {report.whole:.1%}, said done wrongly {report.false_done:.1%}, "
+        f"answers that were no action {report.invalid_actions}, "
         f"{report.steps:.1f} steps an episode, {report.seconds_per_step:.2f} s a step, "
         f"{report.errors} broke off, commit {report.commit[:12]}"
     )

@@ -1,4 +1,4 @@
-"""BrowserGym's side of `benchmarks/rollouts.py`: its own package and Playwright, run in an environment of its own.
+"""BrowserGym's side of `benchmarks/rollouts.py`: its own package and Playwright, in its own environment.
 
 Reads on stdin one JSON line a round, {"families": [...], "steps": N}, and answers each with one JSON line,
 {"resets": count, "reset_seconds": s, "steps": count, "step_seconds": s}. Environments are made as its
@@ -13,7 +13,7 @@ import time
 from functools import partial
 
 import browsergym.core
-import browsergym.miniwob  # noqa: F401  (registers the tasks)
+import browsergym.miniwob
 import gymnasium
 from playwright.sync_api import sync_playwright
 

@@ -3,13 +3,13 @@
     python benchmarks/rollouts.py                     # all, about 15 minutes on two cores
     python benchmarks/rollouts.py ceiling nodes       # only these
 
-    browsergym  steps and resets a second of one worker against BrowserGym's own environment, same tasks, taking
-                turns; its packages go into an environment of their own under the state folder
-    ceiling     a step (an action, waiting for the page, a look) against a bare loop of one screenshot and one
-                element read on the same page: Playwright's own two calls, and ours
+    browsergym  steps and resets a second of one worker against BrowserGym's own environment, same tasks,
+                taking turns; its packages go into an environment of their own under the state folder
+    ceiling     a step (an action, waiting for the page, a look) against a bare loop of one screenshot and
+                one element read on the same page: Playwright's own two calls, and ours
     workers     episodes a second of two workers against one
     nodes       a look at a page of 5,000 nodes against one of 100
-    long        2,000 episodes in one go: memory of the process tree, size on disk, and what outlives a SIGKILL
+    long        2,000 episodes in one go: memory of the process tree, size on disk, what outlives a SIGKILL
 
 Not covered: the model's speed (decisions here are the oracle's), and clusters.
 """
@@ -37,7 +37,7 @@ from tools.actions import Action
 from tools.browser import Browser, BrowserEnvironment
 from tools.chromium import find_chromium
 from tools.environment import Start
-from trajectories.miniwob.suite import VIEWPORT, MiniWob
+from trajectories.miniwob.suite import MiniWob
 from trajectories.rollout import Job, oracle_policy, roll_out_all
 from trajectories.store import Store
 

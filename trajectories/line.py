@@ -45,8 +45,7 @@ from agents.clients import ChatModel, Endpoint, ModelDown, endpoint_for
 from agents.policies import Policy, RandomPolicy
 from tools.actions import parse
 from tools.environment import EnvironmentDown
-from trajectories import cluster
-from trajectories import nearmiss
+from trajectories import cluster, nearmiss
 from trajectories.episode import Episode, image_name
 from trajectories.goals import faithful, teacher_endpoint
 from trajectories.rollout import Job, job_ids, oracle_policy, roll_out_all

@@ -16,7 +16,6 @@ from trajectories.miniwob.suite import ORACLES, MiniWob
 from trajectories.rollout import oracle_policy, roll_out
 from trajectories.tasks import HELD_OUT_FROM, is_held_out
 
-
 KINDS = {
     module.__name__.rsplit(".", 1)[1]: tuple(module.FAMILIES)
     for module in (apps, choosing, dragging, drawing, mail, reading, shapes, writing)
@@ -38,7 +37,7 @@ async def test_the_oracles_solve_their_families(kind: str) -> None:
 
 
 def test_the_benchmark_is_browsergyms() -> None:
-    """125 tasks; the five page seeds of each are those that BrowserGym 0.14.3's own code gave (their digest)."""
+    """125 tasks; the five page seeds of each are those that BrowserGym 0.14.3's own code gave (a digest)."""
     assert len(families()) == 125 and len(families("train")) == 62 and len(families("test")) == 63
     assert len(families("webgum")) == 56 and len(set(families()) - set(ORACLES)) <= 5
     told = "\n".join(f"{family} {page_seed(s)}" for family, own in seeds().items() for s in own)
@@ -57,7 +56,7 @@ def test_training_never_sees_a_page_of_an_evaluation() -> None:
 
 
 async def test_a_page_that_begins_anew_is_like_one_loaded_anew() -> None:
-    """After an episode on it, a page with the same seed reads as it does freshly loaded, and has no history."""
+    """After an episode on it, a page with the same seed reads as freshly loaded, and has no history."""
     async with MiniWob() as suite, Browser() as browser:
         for family in ("click-dialog", "choose-list", "email-inbox", "focus-text-2", "use-slider"):
             fresh = await suite.task(family, 5).setup(browser.environment())

@@ -135,16 +135,18 @@ def _asking(
             options = [o for o in thing.element.options if not BLANK.match(o) and o != thing.element.value]
             for option in chance.sample(options, min(3, len(options))):
                 yield Attempt((f"select_option({target}, {quote(option)})", send), typed={option: target})
-        elif thing.element.role in ("textbox", "searchbox") and found:
+        elif thing.element.role in ("textbox", "searchbox") and found and not thing.element.value:
             slots = {name: Slot("word", tuple(found))}
             yield Attempt((f"fill({target}, {_open(name)})", send), slots=slots, typed={name: target})
 
 
 def _to_find(page: Page, site: Site) -> list[str]:
-    """Words to be searched for: from the page's tables, else from the records seen so far."""
+    """Words to be searched for: from what the page lists, else from the records seen so far."""
+    links = [t for t in page.things if t.element.role == "link"]
+    listed = [t.element.name for t in links if re.search(r"\d", urlsplit(t.facts.get("href", "")).path)]
     cells = [cell for table in page.seen_tables() for row in table["rows"] for cell in row]
     records = [known.name for known in site.known.values() if known.record]
-    for texts in (cells, records, [t.element.name for t in page.things if t.element.role == "link"]):
+    for texts in (listed, cells if listed else records, records, [t.element.name for t in links]):
         if words := re.findall(r"\b[A-Z][a-z]{3,11}\b", " ".join(texts)):
             return list(dict.fromkeys(words))[:24]
     return []

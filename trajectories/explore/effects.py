@@ -34,7 +34,8 @@ def of_reading(before: Page, after: Page, attempt: Attempt, values: Mapping[str,
     at = Effect(at=emptied(after.place, values))
     asked = [value for _, value in parse_qsl(urlsplit(after.place).query)]
     if attempt.slots:
-        return ("search", at) if all(value in asked for value in values.values()) else None
+        hit = all(value in asked for value in values.values()) and _found(after, values)
+        return ("search", at) if hit else None
     if attempt.typed:
         if not asked or _rows(before) == _rows(after):
             return None
@@ -50,9 +51,16 @@ def of_reading(before: Page, after: Page, attempt: Attempt, values: Mapping[str,
     return ("filter" if attempt.group and asked else "open"), at
 
 
+def _found(after: Page, values: Mapping[str, str]) -> bool:
+    """Whether most of what is listed has what was searched for in it."""
+    rows = _rows(after)
+    hits = [row for row in rows if all(value.lower() in row.lower() for value in values.values())]
+    return 2 * len(hits) >= len(rows) > 0
+
+
 def _rows(page: Page) -> list[str]:
     """The rows of a page's tables as texts; of a page without any, its links."""
-    rows = [" | ".join(row) for table in page.tables for row in table["rows"]]
+    rows = [" | ".join(row) for table in page.seen_tables() for row in table["rows"]]
     return rows or [t.element.name for t in page.things if t.element.role == "link"]
 
 

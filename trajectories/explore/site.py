@@ -63,12 +63,13 @@ class Link:
 @dataclass(frozen=True)
 class Known:
     """What is known of a place: the link that led to it and where from, its heading, whether it is one of
-    several records of a kind."""
+    several records of a kind, and whether its texts hold something."""
 
     name: str = ""
     parent: str = ""
     heading: str = ""
     record: bool = False
+    filled: bool = False
 
 
 @dataclass

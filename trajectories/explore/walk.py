@@ -96,11 +96,11 @@ class Walk:
         if page.status >= 400:
             return True
         known = site.known[where]
-        site.known[where] = replace(
-            known, heading=page.heading, name=known.name or (page.heading if known.parent else "")
-        )
-        alike = [w for w in site.walked if urlsplit(w).path == urlsplit(where).path]
-        if page.heading and any(site.known[w].heading == page.heading for w in alike):
+        name = known.name or (page.heading if known.parent else "")
+        filled = any(t.element.value and not t.element.options for t in page.things)
+        site.known[where] = known = replace(known, heading=page.heading, name=name, filled=filled)
+        alike = [site.known[w] for w in site.walked if urlsplit(w).path == urlsplit(where).path]
+        if any((other.heading, other.filled) == (known.heading, filled) for other in alike):
             return True  # the same list, sorted or filtered
         found = list(attempts(page, site, self.chance))
         ways = [(effects.target_of(a.steps[0]), a.leads) for a in found if a.leads]
@@ -154,12 +154,14 @@ class Walk:
         differs.
         """
         first: Demonstration | None = None
-        for _ in range(2):
+        for turn in range(2):
             try:
                 made = await self._try(page, attempt)
             except EnvironmentDown as error:
                 self.note(f"given up: {error}")
                 return
+            if made is None and turn == 0 and attempt.slots and not attempt.writes:
+                continue  # another word may be found
             if made is None:
                 if first is None:
                     self.site.count(attempt.means or "any", "pruned")

@@ -69,7 +69,7 @@ def _goals(kind: str, effect: Effect, attempt: Attempt, page: Page, site: Site) 
             by = quote(label(step.name) if step.name.endswith(("▼", "▲")) else step.name)
             down = ", descending" if re.search(r"(?i)desc|=-\d", effect.at) else ""
             return (f"{_in(here)}sort by {by}{down}.", f"{_in(here)}order the list by {by}{down}.")
-        case "add":
+        case "add" if attempt.means == "add":  # not a copy of something, with one thing changed
             noun = noun_of(page.heading) or label(site.known[page.place].name)
             parts = _list([f"{name} {_value(name, attempt, effect)}" for name in attempt.typed])
             article = "an" if noun[:1].lower() in "aeiou" else "a"
