@@ -44,7 +44,7 @@ from trajectories.store import Store
 HERE = Path(__file__).resolve().parent
 FAMILIES = ("click-test", "click-checkboxes", "enter-text", "click-tab-2", "email-inbox", "login-user")
 CLICK = Action("mouse_click", (964, 23))  # an empty corner, (320, 5), in both
-STEPS, ROUNDS, EPISODES = 10, 4, 5
+STEPS, ROUNDS, EPISODES = 6, 3, 5
 
 
 async def browsergym() -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Walk:
         self.site, self.env, self.teacher, self.note = site, env, teacher, note
         self.door = Door(site.access)
         self.chance = random.Random(site.access.url)
-        self._tried = Counter(_likeness(d.page, d.kind, d.steps) for d in site.demonstrations)
+        self._tried = Counter(_likeness(d.page, d.steps) for d in site.demonstrations)
 
     async def go(self, pages: int, enough: Callable[[], bool] = lambda: False) -> None:
         """Walk until `pages` pages are walked in all, none is left, or it is `enough`.
@@ -67,9 +67,8 @@ class Walk:
                 site.known[place(look.url)] = Known()
             while site.queue and len(site.walked) < pages and not enough():
                 walked = Counter(_pattern(w) for w in site.walked)
-                where = min(
-                    site.queue, key=lambda w: walked[_pattern(w)]
-                )  # what is least known, the nearest first
+                # What is least known comes first, and of that what is nearest.
+                where = min(site.queue, key=lambda w: walked[_pattern(w)])
                 if await self._page(where, enough):
                     site.queue.remove(where)
                     site.walked.append(where)
@@ -90,8 +89,11 @@ class Walk:
             if not site.walked:
                 raise
             return True
-        if place(look.url) != where:
-            return True  # it sends elsewhere, and there it will be walked
+        if (there := place(look.url)) != where:  # it sends elsewhere
+            if there not in site.known:
+                site.known[there] = site.known[where]
+                site.queue.append(there)
+            return True
         page = await read_page(self.env)
         if page.status >= 400:
             return True
@@ -145,7 +147,7 @@ class Walk:
                 return False  # the same link on another page
             like = f"{_pattern(page.place)} {_pattern(attempt.leads)}"
         else:
-            like = f"{_pattern(page.place)} {attempt.steps}"
+            like = _likeness(page.place, attempt.steps)
         self._tried[like] += 1
         return self._tried[like] <= SAME
 
@@ -253,5 +255,6 @@ def _pattern(where: str) -> str:
     return re.sub(r"\d+", "#", split.path) + ("?" + "&".join(names) if names else "")
 
 
-def _likeness(page: str, kind: str, steps: tuple[str, ...]) -> str:
-    return f"{_pattern(page)} {steps}"
+def _likeness(where: str, steps: tuple[str, ...]) -> str:
+    """Equal for what does the same to pages alike."""
+    return f"{_pattern(where)} {steps}"
