@@ -160,7 +160,8 @@ def _writing(page: Page, fields: list[Thing], button: Thing, chance: random.Rand
     notes = [t for t in usable if NOTES.search(t.element.name) and not t.element.value]
     holding = [t for t in usable if t.element.value and not t.element.options]
     send = f"click({button.target})"
-    if holding or (notes and len(usable) > 1):
+    lacking = any("required" in t.element.states and not t.element.value for t in usable)
+    if (holding and not lacking) or (notes and len(usable) > 1):
         for thing in usable:
             note = thing in notes
             yield _filled([thing], page.heading, send, "note" if note else "change")
