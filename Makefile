@@ -1,17 +1,19 @@
 # make run              set everything up, then open the chat (or do a default task, with no terminal)
 # make run TASK='…'     set everything up, then do that task; exits 0 when it is done, 1 when not
 # make test             set everything up, then run the tests
+# make dataset          make the training data again, all of it (hours); SCALE=0.01 for a little of it
 # make lint             formatting, types, and which room may import which
 # make clean            remove the environment and caches; the state folder .shopfloor/ stays
 
 PYTHON ?= python3
 VENV ?= .venv
+SCALE ?= 1
 export DEFAULT_TASK := Change my sign-off to "Kind regards, Heidi Shah".
 
 # Named after what it was made from, so that a changed dependency sets up again and nothing else does.
 STAMP := $(VENV)/.set-up-$(shell cat pyproject.toml constraints.txt setup.sh | sha256sum | cut -c 1-16)
 
-.PHONY: run test lint clean setup
+.PHONY: run test lint dataset clean setup
 
 # Someone who types the task has said yes to it; with no terminal nobody could be asked. It works on the demo app.
 run: $(STAMP)
@@ -27,6 +29,9 @@ lint: $(STAMP)
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
+
+dataset: $(STAMP)
+	@SCALE="$(SCALE)" VENV="$(VENV)" bash deploy/dataset.sh
 
 setup: $(STAMP)
 
