@@ -33,6 +33,7 @@ from trajectories.rollout import oracle_policy, roll_out
 
 ALIKE = 3  # pages walked of those whose addresses differ in numbers only
 VARIANTS = 5  # pages walked of those whose addresses differ in their query only
+WORDS = 4  # searched for at most, until one is found
 SAME = 3  # things tried of those that do the same to pages alike
 CONFIRMS = re.compile(r"(?i)\b(yes|sure|confirm|delete|remove|ok)\b")
 REPLAY = 700_000  # seeds of replays; episodes begin at 0 and at 1,000,000
@@ -156,14 +157,14 @@ class Walk:
         differs.
         """
         first: Demonstration | None = None
-        for turn in range(2):
-            try:
-                made = await self._try(page, attempt)
-            except EnvironmentDown as error:
-                self.note(f"given up: {error}")
-                return
-            if made is None and turn == 0 and attempt.slots and not attempt.writes:
-                continue  # another word may be found
+        for _ in range(2):
+            made = None
+            for _ in range(WORDS if attempt.slots and not attempt.writes else 1):
+                try:
+                    made = made or await self._try(page, attempt)
+                except EnvironmentDown as error:
+                    self.note(f"given up: {error}")
+                    return
             if made is None:
                 if first is None:
                     self.site.count(attempt.means or "any", "pruned")
