@@ -42,6 +42,7 @@ from playwright.async_api import (
     async_playwright,
 )
 
+from tools import clipboard
 from tools.actions import ACTIONS, FINAL, Action, Target, quote
 from tools.chromium import LAUNCH_ARGS, find_chromium
 from tools.elements import INIT, Elements, Located, Look
@@ -160,6 +161,7 @@ class BrowserEnvironment:
         self.writes = 0
         self._cookies: list[Any] = []
         self._mouse: tuple[float, float] | None = None
+        self._copied = ""  # what Control+v pastes
         self._look: Look | None = None
         self._last: Observation | None = None
 
@@ -329,6 +331,7 @@ class BrowserEnvironment:
         context.set_default_timeout(ACTION_SECONDS * 1000)
         context.set_default_navigation_timeout(NAVIGATION_SECONDS * 1000)
         await context.add_init_script(INIT)
+        await context.add_init_script(clipboard.INIT)
         # Only what is NOT allowed comes to Python, so an allowed request costs nothing here.
         allowed = "|".join(re.escape(o) for o in self._origins)
         if "*" not in self._origins:
@@ -797,6 +800,9 @@ class BrowserEnvironment:
         await self._keyboard_press(key)
 
     async def _keyboard_press(self, key: str) -> None:
+        if clipboard.PASTE.fullmatch(key):
+            await clipboard.paste(self.page, self._copied)
+            return
         try:
             await self.page.keyboard.press(key)
         except Error as error:
@@ -805,6 +811,8 @@ class BrowserEnvironment:
                     f"there is no key {quote(key)}; write Enter, Tab, ArrowDown, Control+a"
                 ) from error
             raise
+        if clipboard.COPY.fullmatch(key):
+            self._copied = await clipboard.copied(self.page) or self._copied
 
     async def _keyboard_type(self, text: str) -> None:
         await self.page.keyboard.type(text)

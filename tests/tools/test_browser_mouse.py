@@ -75,6 +75,22 @@ async def test_text_is_selected_and_copied(env: BrowserEnvironment) -> None:
     assert look.error is not None and "not to be seen" in look.error
 
 
+async def test_a_clipboard_belongs_to_its_episode(env: BrowserEnvironment, tmp_path: Path) -> None:
+    """Side by side, each pastes what it has copied itself; a page's own paste handling has its say."""
+    other = env._browser.environment()
+    await other.reset(Start((tmp_path / "mouse.html").as_uri(), viewport=(400, 400)))
+    for one, text in ((env, "quick"), (other, "jumps")):
+        await one.step(Action("select_text", (text,)))
+        await one.step(parse('keyboard_press("Control+c")'))
+    for one, text in ((env, "quick"), (other, "jumps")):
+        look = await one.step(parse('press(textbox("To"), "Control+v")'))
+        assert value(look, "textbox", "To") == text
+    await env.page.evaluate("""() => { document.querySelector('[aria-label=From]').onpaste = (e) => {
+      e.preventDefault(); e.target.value = e.clipboardData.getData('text/plain').toUpperCase(); } }""")
+    look = await env.step(parse('press(textbox("From"), "Control+v")'))
+    assert value(look, "textbox", "From") == "QUICK"
+
+
 async def test_sliders_and_spinners(env: BrowserEnvironment) -> None:
     """Arrow keys and filling in set them; a drag along the slider does too."""
     look = await env.step(parse('press(slider("Loudness"), "ArrowRight")'))
