@@ -44,7 +44,7 @@ from trajectories.store import Store
 HERE = Path(__file__).resolve().parent
 FAMILIES = ("click-test", "click-checkboxes", "enter-text", "click-tab-2", "email-inbox", "login-user")
 CLICK = Action("mouse_click", (964, 23))  # an empty corner, (320, 5), in both
-STEPS, ROUNDS, EPISODES = 6, 3, 5
+STEPS, ROUNDS, EPISODES = 6, 3, 20  # of a family in a row, as `generate` does them
 
 
 async def browsergym() -> dict[str, Any]:
@@ -149,7 +149,7 @@ async def workers() -> dict[str, Any]:
     rates: dict[int, list[float]] = {1: [], 2: []}
     for turn in range(3):
         for count in rates:
-            jobs = [Job(f, 1000 * turn + 100 * count + s) for f in FAMILIES for s in range(8)]
+            jobs = [Job(f, 1000 * turn + 100 * count + s) for f in FAMILIES for s in range(20)]
             with tempfile.TemporaryDirectory() as folder:
                 begun = time.perf_counter()
                 await roll_out_all(jobs, "miniwob", oracle_policy, count, Store(folder))

@@ -52,6 +52,7 @@ from tools.observation import Box, Element, Observation, shorten
 ACTION_SECONDS = 3.0
 NAVIGATION_SECONDS = 10.0
 SETTLE_SECONDS = 2.0
+STILL_SECONDS = 0.5  # for a page that moved while it was looked at
 NAVIGATIONS = frozenset({"goto", "go_back"})
 READING = frozenset({"GET", "HEAD"})
 REUSES = 50  # episodes in one tab at most: pages leak, and a renderer's memory only grows
@@ -178,10 +179,10 @@ class BrowserEnvironment:
         await self.open(start)
         return await self.observe()
 
-    async def open(self, start: Start, stay: bool = False) -> None:
+    async def open(self, start: Start, stay: bool = False) -> bool:
         """A reset without the look, for whoever has more to do to the page first. Raises EnvironmentDown.
 
-        With `stay` a page that is there already is not loaded again: it begins afresh by itself.
+        With `stay` a page that is there already is not loaded again: it begins afresh by itself. True if so.
         """
         again = await self._wiped(start)
         if not again:
@@ -197,11 +198,13 @@ class BrowserEnvironment:
             self.files = Path(self._temporary.name)
         if not again:
             await self._open(start.url)
-            return
+            return False
         self._used += 1
-        if not (stay and self.page.url == start.url):
+        stayed = stay and self.page.url == start.url
+        if not stayed:
             await self._go(start.url)
         await (await self._protocol(self.page)).send("Page.resetNavigationHistory")
+        return stayed
 
     async def step(self, action: Action) -> Observation:
         restarted = await self._revive()
@@ -579,6 +582,7 @@ class BrowserEnvironment:
             screenshot = await self._screenshot(page, look.scroll)
             if await reader.unchanged(look):
                 break
+            await reader.quiet(STILL_SECONDS * 1000)
         tabs = tuple([await p.title() or p.url for p in self._pages]) if len(self._pages) > 1 else ()
         if look.url != self._good and self._context is not None and not look.url.startswith("chrome"):
             self._cookies = list(await self._context.cookies())

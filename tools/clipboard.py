@@ -1,6 +1,6 @@
 """A clipboard of one's own: what an episode copies is pasted in that episode only.
 
-Pages of one Chromium share its clipboard, so of several episodes side by side one would paste what another has
+Pages of one Chromium share its clipboard: of several episodes side by side one would paste what another has
 copied. Copying is done by the page as ever, and what it put on the clipboard is noted; pasting is the page's
 own `paste` event with that text, and then, unless the page prevents it, the text typed at the caret.
 
@@ -32,9 +32,11 @@ INIT = r"""(() => {
     window.addEventListener(kind, (event) => { window[note] = taken(event); });
 })()"""
 
-TAKE = (
-    "() => { const n = Symbol.for('shopfloor.copied'), t = window[n]; delete window[n]; return t ?? null; }"
-)
+TAKE = """() => {
+  const note = Symbol.for('shopfloor.copied'), text = window[note];
+  delete window[note];
+  return text ?? null;
+}"""
 GIVE = """(text) => {
   if (!document.hasFocus()) return null;
   let at = document.activeElement || document.body;
@@ -42,7 +44,8 @@ GIVE = """(text) => {
   if (at.tagName === 'IFRAME') return null;
   const data = new DataTransfer();
   data.setData('text/plain', text);
-  return at.dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }));
+  const event = new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true });
+  return at.dispatchEvent(event);
 }"""
 
 

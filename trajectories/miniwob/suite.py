@@ -84,9 +84,10 @@ class MiniWobTask:
 
     async def setup(self, env: Environment) -> tuple[str, Observation]:
         browser = _browser(env)
-        await browser.open(Start(self.url, viewport=VIEWPORT), stay=self.family not in FORGETFUL)
+        stayed = await browser.open(Start(self.url, viewport=VIEWPORT), stay=self.family not in FORGETFUL)
         self.goal = await browser.page.evaluate(START, page_seed(self.seed))
-        await browser.settle()
+        if not stayed:  # else it is drawn at once, and the look itself finds out if it was not
+            await browser.settle()
         look = await env.observe()
         await self.check(env, None)
         return self.goal, look
