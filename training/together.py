@@ -10,6 +10,7 @@ Not covered: models that do not fit one device.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable
 from datetime import timedelta
@@ -36,6 +37,7 @@ def meet() -> None:
     if world() > 1 and not dist.is_initialized():
         backend = "nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(backend, timeout=timedelta(hours=1))  # as long as making pages may take
+        atexit.register(dist.destroy_process_group)  # else its threads may abort the process at its end
 
 
 def after_first(work: Callable[[], T]) -> T:
