@@ -86,7 +86,7 @@ class Browser:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for environment in self._environments:
+        for environment in [*self._environments]:
             await environment.close()
         if self._chromium is not None and self._chromium.is_connected():
             await self._chromium.close()
@@ -264,6 +264,8 @@ class BrowserEnvironment:
 
     async def close(self) -> None:
         await self._close_context()
+        with suppress(ValueError):
+            self._browser._environments.remove(self)
 
     async def session(self) -> dict[str, Any]:
         """Who is signed in: cookies and storage, for another `Start`. They are secrets."""
@@ -306,12 +308,16 @@ class BrowserEnvironment:
         try:
             session = await self._protocol(self.page)
             storage = {"origin": self._origins[0], "storageTypes": "all"}
-            await asyncio.gather(
+            wiping = asyncio.gather(
                 self.page.evaluate("() => { sessionStorage.clear(); window.name = ''; }"),
                 self.page.mouse.move(-1, -1),  # nothing is hovered over at the start
                 self._context.clear_cookies(),
                 session.send("Storage.clearDataForOrigin", storage),
             )
+            if not (await asyncio.wait({wiping}, timeout=ACTION_SECONDS))[0]:
+                wiping.cancel()  # a page that hangs answers nothing
+                return False
+            wiping.result()
         except Error:
             return False
         self._remove_files()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import threading
 from collections.abc import Iterator
@@ -64,9 +65,9 @@ async def test_the_tab_of_the_last_episode_is_wiped(url: str) -> None:
         assert back.error is not None and back.url == url
 
 
-@pytest.mark.parametrize("case", ["other settings", "two tabs", "a dialog", "worn out"])
+@pytest.mark.parametrize("case", ["other settings", "two tabs", "a dialog", "a hung page", "worn out"])
 async def test_anything_else_gets_a_new_tab(url: str, case: str) -> None:
-    """Other settings, a second tab, an open dialog, or long use: nothing is taken over at all."""
+    """Other settings, a second tab, an open dialog, a page that hangs, long use: nothing is taken over."""
     async with Browser() as browser:
         env = browser.environment()
         await env.reset(Start(url))
@@ -80,6 +81,9 @@ async def test_anything_else_gets_a_new_tab(url: str, case: str) -> None:
         elif case == "a dialog":
             await env.page.evaluate("setTimeout(() => alert('wait'))")
             assert "wait" in (await env.step(parse("noop(100)"))).text()
+        elif case == "a hung page":
+            await env.page.evaluate("setTimeout(() => { for (;;); }, 20)")
+            await asyncio.sleep(0.1)
         else:
             for _ in range(REUSES):
                 await env.open(Start(url), stay=True)
