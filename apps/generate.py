@@ -46,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="where to, or where to go on")
     parser.add_argument("--families", metavar="A,B", help="only these task families")
+    parser.add_argument(
+        "--split", choices=("train", "test", "webgum"), help="only that split's tasks (MiniWoB++ only)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="first seed of each family (0)")
     parser.add_argument("--policy", choices=POLICIES, default="oracle", help="who does the tasks (oracle)")
     parser.add_argument(
@@ -130,6 +133,12 @@ def _plan(args: argparse.Namespace) -> Plan:
         raise ValueError("--max-teacher-failures is a percentage between 0 and 100")
     suite = open_suite(args.target)
     families = suite.families
+    if args.split:
+        from trajectories.miniwob import protocol
+
+        if args.target != "miniwob" or args.families:
+            raise ValueError("--split is MiniWoB++'s, and stands instead of --families")
+        families = protocol.families(args.split)
     if args.families:
         families = tuple(dict.fromkeys(f.strip() for f in args.families.split(",") if f.strip()))
         if unknown := [f for f in families if f not in suite.families]:

@@ -20,6 +20,7 @@ import pytest
 
 from apps.main import main
 from trajectories.explore.site import Access, Site
+from trajectories.miniwob.protocol import families
 from trajectories.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -193,3 +194,17 @@ def test_what_could_do_harm_on_a_site_is_refused(
     for more in (["--policy", "random"], ["--perturb", "0.5"]):
         assert main(["generate", "http://127.0.0.1:9/", "--out", str(tmp_path / "o"), *more]) == 2
         assert "explore it with --reset" in capsys.readouterr().err
+
+
+def test_a_split_is_a_plan_of_its_families(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--split train plans BrowserGym's 62 training tasks and no other; elsewhere it is refused."""
+    monkeypatch.setenv("SHOPFLOOR_HOME", str(tmp_path / "home"))
+    line = ["generate", "miniwob", "--split", "train", "--out", str(tmp_path / "o"), "--episodes", "1"]
+    assert main(line) == 0
+    planned = json.loads((tmp_path / "o" / "plan.json").read_text())["families"]
+    assert planned == list(families("train")) and len(planned) == 62
+    line[1] = "helpdesk"
+    assert main(line) == 2
+    assert "--split is MiniWoB++'s" in capsys.readouterr().err

@@ -29,7 +29,6 @@ REPEATS = 5
 TASK_SEEDS = 2 ^ 32
 PAGE_SEEDS = 1_000_000
 Split = Literal["train", "test", "webgum"]
-SPLITS: tuple[Split, ...] = ("train", "test", "webgum")
 
 
 @dataclass(frozen=True)
