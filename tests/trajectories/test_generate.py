@@ -196,15 +196,15 @@ def test_what_could_do_harm_on_a_site_is_refused(
         assert "explore it with --reset" in capsys.readouterr().err
 
 
-def test_a_split_is_a_plan_of_its_families(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_split_is_a_plan_of_its_families(tmp_path: Path) -> None:
     """--split train plans BrowserGym's 62 training tasks and no other; elsewhere it is refused."""
-    monkeypatch.setenv("SHOPFLOOR_HOME", str(tmp_path / "home"))
-    line = ["generate", "miniwob", "--split", "train", "--out", str(tmp_path / "o"), "--episodes", "1"]
-    assert main(line) == 0
-    planned = json.loads((tmp_path / "o" / "plan.json").read_text())["families"]
-    assert planned == list(families("train")) and len(planned) == 62
-    line[1] = "helpdesk"
-    assert main(line) == 2
-    assert "--split is MiniWoB++'s" in capsys.readouterr().err
+    out = tmp_path / "o"
+    ran = {}
+    for suite in ("miniwob", "helpdesk"):
+        line = [sys.executable, "-m", "apps.main", "generate", suite, "--split", "train", "--episodes", "1"]
+        ran[suite] = subprocess.run(
+            [*line, "--out", str(out)], capture_output=True, text=True, env=environment(tmp_path)
+        )
+    planned = json.loads((out / "plan.json").read_text())["families"]
+    assert ran["miniwob"].returncode == 0 and planned == list(families("train")) and len(planned) == 62
+    assert ran["helpdesk"].returncode == 2 and "--split is MiniWoB++'s" in ran["helpdesk"].stderr
