@@ -32,6 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     pre.add_argument("--from", dest="start", default="", metavar="FOLDER", help="a checkpoint to go on from")
     pre.add_argument("--steps", type=int, default=8000)
+    pre.add_argument(
+        "--minutes", type=float, default=0.0, help="at most; the rate falls by the clock (no limit)"
+    )
+    pre.add_argument("--questions", type=int, default=7, help="questions a screen (default: 7)")
     pre.add_argument("--batch", type=int, default=6, help="screens a step and process (default: 6)")
     pre.add_argument("--rate", type=float, default=1.5e-3, help="learning rate (default: 1.5e-3)")
     pre.add_argument("--workers", type=int, default=0, help="processes that draw (default: 0, this one)")
@@ -101,8 +105,10 @@ def _pretrain(args: argparse.Namespace) -> dict[str, Any]:
     recipe = Recipe(
         args.size,
         args.steps,
+        args.minutes,
         args.batch,
-        rate=args.rate,
+        args.questions,
+        args.rate,
         start=args.start,
         seed=args.seed,
         workers=args.workers,

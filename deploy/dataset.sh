@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The dataset, made again: MiniWoB++ (training seeds), the help desk, three explored applications, and near misses.
 #
-#     make dataset                    # 22,000 episodes; hours on two cores
+#     make dataset                    # 22,000 episodes; about an hour and a half on two cores
 #     make dataset SCALE=0.01         # a small one, to see how it goes
 #
 # Everything lies under the state folder; killed and started again, it goes on where it was. Ends with the card.
@@ -32,22 +32,22 @@ start() { # start SCRIPT PORT PATH
   exit 1
 }
 
-make_ miniwob miniwob 17000 --perturb 0.15 --shard 2500
-make_ near-miss miniwob 500 --policy near-miss --shard 500
-make_ helpdesk helpdesk 2000 --perturb 0.15 --shard 500
+make_ miniwob miniwob 19500 --perturb 0.15 --shard 2500
+make_ near-miss miniwob 500 --policy near-miss --shard 250
+make_ helpdesk helpdesk 1380 --perturb 0.15 --shard 460
 
 reset_of() { sed -n "s/^--reset *'\(.*\)'$/\1/p" "$data/$1.log"; }
 start tables 8102 /
-"$bin/shopfloor" explore http://127.0.0.1:8102/ --pages 40 --minutes 15
-make_ tables http://127.0.0.1:8102/ 800 --shard 400
+"$bin/shopfloor" explore http://127.0.0.1:8102/ --pages 40 --minutes 6
+make_ tables http://127.0.0.1:8102/ 300 --shard 300
 start library_admin 8101 /admin/
 "$bin/shopfloor" explore http://127.0.0.1:8101/admin/ --sign-in benchmarks/apps/library_admin.signin \
-  --allow-writes --reset "$(reset_of library_admin)" --pages 40 --minutes 25
-make_ library-admin http://127.0.0.1:8101/admin/ 1000 --shard 500
+  --allow-writes --reset "$(reset_of library_admin)" --pages 40 --minutes 12
+make_ library-admin http://127.0.0.1:8101/admin/ 300 --shard 300
 start tracker 8103 /
 "$bin/shopfloor" explore http://127.0.0.1:8103/ --sign-in benchmarks/apps/tracker.signin \
-  --allow-writes --reset "$(reset_of tracker)" --pages 40 --minutes 25
-make_ tracker http://127.0.0.1:8103/ 700 --shard 350
+  --allow-writes --reset "$(reset_of tracker)" --pages 40 --minutes 8
+make_ tracker http://127.0.0.1:8103/ 200 --shard 200
 
 "$bin/shopfloor" card "$data"/{miniwob,near-miss,helpdesk,tables,library-admin,tracker} >"$data/README.md"
 echo "dataset: $data/README.md" >&2

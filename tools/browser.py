@@ -55,7 +55,7 @@ SETTLE_SECONDS = 2.0
 STILL_SECONDS = 0.5  # for a page that moved while it was looked at
 NAVIGATIONS = frozenset({"goto", "go_back"})
 READING = frozenset({"GET", "HEAD"})
-REUSES = 50  # episodes in one tab at most: pages leak, and a renderer's memory only grows
+REUSES = 200  # episodes in one tab at most: pages leak, and a renderer's memory only grows
 UNWAITED = frozenset({"websocket", "eventsource", "media", "ping"})  # requests that may never end
 
 T = TypeVar("T")
@@ -162,6 +162,7 @@ class BrowserEnvironment:
         self.writes = 0
         self._cookies: list[Any] = []
         self._mouse: tuple[float, float] | None = None
+        self._leaving: asyncio.Future[None] | None = None  # the mouse, on its way off the page
         self._copied = ""  # what Control+v pastes
         self._look: Look | None = None
         self._last: Observation | None = None
@@ -201,6 +202,8 @@ class BrowserEnvironment:
             return False
         self._used += 1
         stayed = stay and self.page.url == start.url
+        # Nothing is hovered over at the start. It takes a frame, and so does the first look: they share it.
+        self._leaving = asyncio.ensure_future(self.page.mouse.move(-1, -1))
         if not stayed:
             await self._go(start.url)
         await (await self._protocol(self.page)).send("Page.resetNavigationHistory")
@@ -310,7 +313,6 @@ class BrowserEnvironment:
             storage = {"origin": self._origins[0], "storageTypes": "all"}
             wiping = asyncio.gather(
                 self.page.evaluate("() => { sessionStorage.clear(); window.name = ''; }"),
-                self.page.mouse.move(-1, -1),  # nothing is hovered over at the start
                 self._context.clear_cookies(),
                 session.send("Storage.clearDataForOrigin", storage),
             )
@@ -584,16 +586,20 @@ class BrowserEnvironment:
         page = self.page
         reader = self._readers[page]
         for _ in range(3):
-            look = await reader.look()
+            look = seen = await reader.look()
             screenshot = await self._screenshot(page, look.scroll)
-            if await reader.unchanged(look):
+            if self._leaving is not None:
+                leaving, self._leaving = self._leaving, None
+                await leaving
+                look = await reader.look()  # the screenshot has what is no longer hovered over
+            if await reader.unchanged(seen):
                 break
             await reader.quiet(STILL_SECONDS * 1000)
         tabs = tuple([await p.title() or p.url for p in self._pages]) if len(self._pages) > 1 else ()
         if look.url != self._good and self._context is not None and not look.url.startswith("chrome"):
             self._cookies = list(await self._context.cookies())
             self._good = look.url
-        seen = Observation(
+        observation = Observation(
             url=look.url,
             title=look.title,
             viewport=self._start.viewport,
@@ -604,7 +610,7 @@ class BrowserEnvironment:
             tab=self._tab,
             hidden=look.hidden,
         )
-        return seen, look
+        return observation, look
 
     async def _screenshot(self, page: Page, scroll: tuple[float, float]) -> bytes:
         """PNG at CSS scale, straight from the protocol: half the time of Playwright's own call."""

@@ -54,8 +54,9 @@ class Page:
         return any(question.answer == DONE for question in self.own)
 
     def screen(self, count: int, draw: random.Random) -> Screen:
-        """A screen with `count` of the questions: up to half are the episode's own."""
-        own = draw.sample(self.own, min(len(self.own), (count + 1) // 2))
+        """A screen with `count` of the questions: up to half are the episode's own, the first always, which
+        asks for the next action where there is one."""
+        own = [self.own[0], *draw.sample(self.own[1:], min(len(self.own), (count + 1) // 2) - 1)]
         others = draw.sample(self.others, min(len(self.others), count - len(own)))
         asked = own + others
         draw.shuffle(asked)
@@ -139,7 +140,13 @@ class Album:
             page = Page(row["family"], row["text"], row["picture"], own, others)
             self.families[page.family].append(page)
         self.ends = {family: [page for page in found if page.ends] for family, found in self.families.items()}
-        self._weights = {family: LOOKING if _looks_only(family) else 1 for family in sorted(self.families)}
+        self._weights = {family: self._weight(family) for family in sorted(self.families)}
+
+    def _weight(self, family: str) -> float:
+        """Pages an episode: so a decision of a long task is seen as often as one of a short task."""
+        found = self.families[family]
+        begun = sum(any(q.text.endswith("\nplan:") for q in page.own) for page in found)
+        return len(found) / max(1, begun) * (LOOKING if _looks_only(family) else 1)
 
     def page(self, draw: random.Random) -> Page:
         """Any page: its family first, so that rare families count as much as common ones.

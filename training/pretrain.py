@@ -45,6 +45,7 @@ class Recipe:
 
     size: str = "nano"
     steps: int = 8000
+    minutes: float = 0.0  # at most; the rate then falls by the clock, so that the run ends well. 0: no limit
     batch: int = 6
     questions: int = 7
     rate: float = 1.5e-3
@@ -235,11 +236,12 @@ def held_out(model: Any, processor: Any, side: int, screens: int = 40) -> dict[s
     return {"all": sum(map(sum, right.values())) / sum(map(len, right.values())), **scores}
 
 
-def schedule(recipe: Recipe, step: int) -> float:
-    """The learning rate's factor: warm-up, level, then a cosine down to a tenth."""
+def schedule(recipe: Recipe, step: int, done: float) -> float:
+    """The learning rate's factor: warm-up, level, then a cosine down to a tenth; `done` is the run's share
+    that lies behind."""
     if step < recipe.warmup:
         return (step + 1) / recipe.warmup
-    past = (step / recipe.steps - recipe.decay_from) / (1 - recipe.decay_from)
+    past = (done - recipe.decay_from) / (1 - recipe.decay_from)
     return 1.0 if past <= 0 else 0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, past)))
 
 
@@ -287,6 +289,7 @@ def pretrain(
     start = state.get("step", 0)
     hardness = torch.tensor(state.get("hardness", 0.0)).share_memory_()
     running = state.get("running", 5.0)
+    spent = earlier = state.get("seconds", 0.0)  # of the whole run, those before it was stopped included
     screens = Screens(recipe, processor, dial.image, start, hardness, album)
     loader = DataLoader(screens, batch_size=None, num_workers=recipe.workers)
 
@@ -295,22 +298,27 @@ def pretrain(
             return
         nano.save(model, processor, folder)
         aside = state_file.with_suffix(".new")
-        now = {"step": step, "hardness": float(hardness), "running": running}
+        now = {"step": step, "hardness": float(hardness), "running": running, "seconds": spent}
         torch.save({"optimizer": optimizer.state_dict(), **now}, aside)
         aside.rename(state_file)
 
     began = saved = time.monotonic()
     losses: list[float] = []
     tokens = 0
+    step = start
     for step, batch in enumerate(loader, start):
+        done = max(step / recipe.steps, spent / (60 * recipe.minutes) if recipe.minutes else 0.0)
+        if done >= 1:
+            break
         for group in optimizer.param_groups:
-            group["lr"] = group["rate"] * schedule(recipe, step)
+            group["lr"] = group["rate"] * schedule(recipe, step, done)
         tokens += together.world() * int((batch["position_ids"] > 0).sum())
         with torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
             logits, wanted = answers(model, {k: v.to(device, non_blocking=True) for k, v in batch.items()})
         loss = torch.nn.functional.cross_entropy(logits.float(), wanted)
         loss.backward()
-        losses.append(together.average(model, loss))
+        averaged, spent = together.average(model, loss, earlier + time.monotonic() - began)
+        losses.append(averaged)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -328,12 +336,12 @@ def pretrain(
         if time.monotonic() - saved > recipe.checkpoint_seconds:
             checkpoint(step + 1)
             saved = time.monotonic()
-    checkpoint(recipe.steps)
+    checkpoint(recipe.steps)  # also where the clock ended it: nothing is left to go on with
     if not chief:
         return folder
     scores = held_out(model, processor, dial.image, screens=100)
     (out / "scores.json").write_text(json.dumps(scores, indent=1))
-    report(recipe.steps, {f"held_out/{k}": v for k, v in scores.items()})
+    report(step + 1, {f"held_out/{k}": v for k, v in scores.items()})
     return folder
 
 

@@ -53,16 +53,19 @@ def after_first(work: Callable[[], T]) -> T:
     return made
 
 
-def average(model: Any, loss: torch.Tensor) -> float:
-    """Average gradients and loss over all processes; returns the loss."""
+def average(model: Any, loss: torch.Tensor, seconds: float = 0.0) -> tuple[float, float]:
+    """Average gradients, loss and the seconds spent over all processes; returns the last two, which are the
+    same in all."""
     if world() == 1:
-        return loss.item()
+        return loss.item(), seconds
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    flat = torch.cat([*(g.flatten() for g in gradients), loss.detach().reshape(1).to(gradients[0].dtype)])
+    figures = torch.stack([loss.detach(), torch.as_tensor(seconds, device=loss.device)])
+    flat = torch.cat([*(g.flatten() for g in gradients), figures.to(gradients[0].dtype)])
     dist.all_reduce(flat)
     flat /= world()
     at = 0
     for gradient in gradients:
         gradient.copy_(flat[at : at + gradient.numel()].view_as(gradient))
         at += gradient.numel()
-    return flat[-1].item()
+    loss_, seconds_ = flat[-2:].tolist()
+    return loss_, seconds_

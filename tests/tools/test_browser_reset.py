@@ -65,6 +65,17 @@ async def test_the_tab_of_the_last_episode_is_wiped(url: str) -> None:
         assert back.error is not None and back.url == url
 
 
+async def test_the_first_look_at_a_page_that_stays_has_nothing_hovered_over(url: str) -> None:
+    """The mouse leaves with the frame that the screenshot takes: what is seen is the page without it."""
+    async with Browser() as browser:
+        env = browser.environment()
+        first = await env.reset(Start(url))
+        assert (await env.step(parse('hover(button("Mark"))'))).screenshot != first.screenshot
+        assert await env.open(Start(url), stay=True)
+        look = await env.observe()
+        assert look.screenshot == first.screenshot and look.text() == first.text()
+
+
 @pytest.mark.parametrize("case", ["other settings", "two tabs", "a dialog", "a hung page", "worn out"])
 async def test_anything_else_gets_a_new_tab(url: str, case: str) -> None:
     """Other settings, a second tab, an open dialog, a page that hangs, long use: nothing is taken over."""

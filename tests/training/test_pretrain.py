@@ -103,12 +103,12 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     calls = 0
     real = module.schedule
 
-    def breaks(recipe: Recipe, step: int) -> float:
+    def breaks(recipe: Recipe, step: int, done: float) -> float:
         nonlocal calls
         calls += 1
         if calls == 5:
             raise Stop
-        return real(recipe, step)
+        return real(recipe, step, done)
 
     module.schedule = breaks
     try:
@@ -119,6 +119,15 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     resumed = pretrain(whole, tmp_path / "b", stop_at_four)
     first, second = load(straight)[0].state_dict(), load(resumed)[0].state_dict()
     assert all(torch.allclose(first[k], second[k], atol=1e-5) for k in first)
+
+
+def test_the_clock_ends_a_run(tmp_path: Path) -> None:
+    """With minutes given it ends when they are over, its rate fallen."""
+    recipe = Recipe("tiny", steps=100_000, minutes=0.05, batch=1, questions=1, warmup=0, decay_from=0.0)
+    pretrain(recipe, tmp_path, lambda step, metrics: None)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert 3 <= state["seconds"] < 20 and state["step"] == recipe.steps
+    assert state["optimizer"]["param_groups"][0]["lr"] < 0.5 * recipe.rate
 
 
 def test_it_learns(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ weight = torch.nn.Parameter(torch.zeros(3))
 (weight * torch.tensor([1.0, 2.0, 4.0]) * (1 + 2 * together.rank())).sum().backward()
 module = torch.nn.Module()
 module.weight = weight
-loss = together.average(module, torch.tensor(10.0 * together.rank()))
+loss, seconds = together.average(module, torch.tensor(10.0 * together.rank()), 4.0 * together.rank())
 assert loss == 5.0, loss
 assert weight.grad.tolist() == [2.0, 4.0, 8.0], weight.grad
 """
