@@ -32,14 +32,14 @@ start() { # start SCRIPT PORT PATH
   exit 1
 }
 
-make_ miniwob miniwob 19500 --perturb 0.15 --shard 2500
+make_ miniwob miniwob 19000 --perturb 0.15 --shard 2500
 make_ near-miss miniwob 500 --policy near-miss --shard 250
 make_ helpdesk helpdesk 1380 --perturb 0.15 --shard 460
 
 reset_of() { sed -n "s/^--reset *'\(.*\)'$/\1/p" "$data/$1.log"; }
 start tables 8102 /
 "$bin/shopfloor" explore http://127.0.0.1:8102/ --pages 40 --minutes 6
-make_ tables http://127.0.0.1:8102/ 300 --shard 300
+make_ tables http://127.0.0.1:8102/ 600 --shard 300
 start library_admin 8101 /admin/
 "$bin/shopfloor" explore http://127.0.0.1:8101/admin/ --sign-in benchmarks/apps/library_admin.signin \
   --allow-writes --reset "$(reset_of library_admin)" --pages 40 --minutes 12

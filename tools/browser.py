@@ -206,7 +206,7 @@ class BrowserEnvironment:
         self._leaving = asyncio.ensure_future(self.page.mouse.move(-1, -1))
         if not stayed:
             await self._go(start.url)
-        await (await self._protocol(self.page)).send("Page.resetNavigationHistory")
+        self._spawn(self._forget_history())
         return stayed
 
     async def step(self, action: Action) -> Observation:
@@ -311,8 +311,9 @@ class BrowserEnvironment:
         try:
             session = await self._protocol(self.page)
             storage = {"origin": self._origins[0], "storageTypes": "all"}
+            inside = {"expression": "sessionStorage.clear(); window.name = ''"}
             wiping = asyncio.gather(
-                self.page.evaluate("() => { sessionStorage.clear(); window.name = ''; }"),
+                session.send("Runtime.evaluate", inside),
                 self._context.clear_cookies(),
                 session.send("Storage.clearDataForOrigin", storage),
             )
@@ -405,6 +406,10 @@ class BrowserEnvironment:
             await context.close()
         if not keep_files:
             self._remove_files()
+
+    async def _forget_history(self) -> None:
+        with suppress(Error):
+            await (await self._protocol(self.page)).send("Page.resetNavigationHistory")
 
     def _remove_files(self) -> None:
         if self._temporary is not None:
@@ -585,15 +590,24 @@ class BrowserEnvironment:
     async def _observe(self) -> tuple[Observation, Look]:
         page = self.page
         reader = self._readers[page]
+        leaving, self._leaving = self._leaving, None
         for _ in range(3):
-            look = seen = await reader.look()
-            screenshot = await self._screenshot(page, look.scroll)
-            if self._leaving is not None:
-                leaving, self._leaving = self._leaving, None
-                await leaving
-                look = await reader.look()  # the screenshot has what is no longer hovered over
-            if await reader.unchanged(seen):
-                break
+            if leaving is not None and len(page.frames) == 1:
+                # The mouse goes with the frame that the screenshot takes; what is there then is read after it.
+                before, screenshot, _ = await asyncio.gather(
+                    reader.version(), self._screenshot(page), leaving
+                )
+                look = await reader.look()
+                if look.versions[0][1] == before:
+                    break
+            else:
+                if leaving is not None:
+                    await leaving
+                look = await reader.look()
+                screenshot = await self._screenshot(page)
+                if await reader.unchanged(look):
+                    break
+            leaving = None
             await reader.quiet(STILL_SECONDS * 1000)
         tabs = tuple([await p.title() or p.url for p in self._pages]) if len(self._pages) > 1 else ()
         if look.url != self._good and self._context is not None and not look.url.startswith("chrome"):
@@ -612,12 +626,16 @@ class BrowserEnvironment:
         )
         return observation, look
 
-    async def _screenshot(self, page: Page, scroll: tuple[float, float]) -> bytes:
+    async def _screenshot(self, page: Page) -> bytes:
         """PNG at CSS scale, straight from the protocol: half the time of Playwright's own call."""
         session = await self._protocol(page)
-        width, height = self._start.viewport
-        clip = {"x": scroll[0], "y": scroll[1], "width": width, "height": height, "scale": 1}
-        asked = {"format": "png", "optimizeForSpeed": True, "clip": clip}
+        asked: dict[str, Any] = {"format": "png", "optimizeForSpeed": True}
+        if self._scale != 1:
+            seen = (await session.send("Page.getLayoutMetrics"))["cssVisualViewport"]
+            width, height = self._start.viewport
+            asked["clip"] = {
+                "x": seen["pageX"], "y": seen["pageY"], "width": width, "height": height, "scale": 1
+            }  # fmt: skip
         got = await session.send("Page.captureScreenshot", asked)
         return base64.b64decode(got["data"])
 

@@ -65,7 +65,6 @@ class Look:
     focused: int | None
     title: str
     url: str
-    scroll: tuple[float, float]
     versions: tuple[tuple[JSHandle, int], ...] = field(repr=False)
 
 
@@ -123,7 +122,6 @@ class Elements:
             focus,
             main["title"],
             main["url"],
-            (main["scroll"][0], main["scroll"][1]),
             tuple(versions),
         )
 
@@ -157,6 +155,10 @@ class Elements:
         """Whether nothing has moved since this look, as far as the page's own changes tell."""
         now = await asyncio.gather(*(reader.evaluate("r => r.version()") for reader, _ in look.versions))
         return all(version == then for version, (_, then) in zip(now, look.versions, strict=True))
+
+    async def version(self) -> int:
+        """Changes of the main frame so far, as a look's `versions` has them."""
+        return int(await (await self.reader(self.page.main_frame)).evaluate("r => r.version()"))
 
     async def quiet(self, milliseconds: float) -> bool:
         """Wait until the page has not changed for a frame; False when the time was up first."""

@@ -35,6 +35,7 @@ PLAIN = 4  # plain questions kept for each page
 MIDWAY = 2  # times a form is asked about partly filled in
 DONE = 'send_msg_to_user("done")'
 LOOKING = 6  # times as often: seeing is slower to learn than reading
+PLACE = re.compile(r"\bmouse_\w+\(")  # an answer in coordinates, which 128 pixels a side are too few for
 ASKED = re.compile(r"\n(?=did: |goal: )")  # no line of a page begins like that
 
 
@@ -54,9 +55,11 @@ class Page:
         return any(question.answer == DONE for question in self.own)
 
     def screen(self, count: int, draw: random.Random) -> Screen:
-        """A screen with `count` of the questions: up to half are the episode's own, the first always, which
-        asks for the next action where there is one."""
-        own = [self.own[0], *draw.sample(self.own[1:], min(len(self.own), (count + 1) // 2) - 1)]
+        """A screen with `count` of the questions: up to half are the episode's own, one of them for the next
+        action where there is one."""
+        own = draw.sample(self.own, len(self.own))
+        own.sort(key=lambda question: not question.acts)  # stable: the rest stays shuffled
+        own = own[:1] + draw.sample(own[1:], min(len(own), (count + 1) // 2) - 1)
         others = draw.sample(self.others, min(len(self.others), count - len(own)))
         asked = own + others
         draw.shuffle(asked)
@@ -137,16 +140,18 @@ class Album:
         self.families: dict[str, list[Page]] = defaultdict(list)
         for row in pd.read_parquet(file).to_dict("records"):
             own, others = (tuple(Question(*pair) for pair in row[k]) for k in ("own", "others"))
-            page = Page(row["family"], row["text"], row["picture"], own, others)
-            self.families[page.family].append(page)
+            if own := tuple(question for question in own if not PLACE.search(question.answer)):
+                page = Page(row["family"], row["text"], row["picture"], own, others)
+                self.families[page.family].append(page)
         self.ends = {family: [page for page in found if page.ends] for family, found in self.families.items()}
         self._weights = {family: self._weight(family) for family in sorted(self.families)}
 
     def _weight(self, family: str) -> float:
-        """Pages an episode: so a decision of a long task is seen as often as one of a short task."""
-        found = self.families[family]
-        begun = sum(any(q.text.endswith("\nplan:") for q in page.own) for page in found)
-        return len(found) / max(1, begun) * (LOOKING if _looks_only(family) else 1)
+        """Decisions an episode: so one of a long task is seen as often as one of a short task."""
+        asked = [question for page in self.families[family] for question in page.own]
+        episodes = sum(question.answer == "act(goal)" for question in asked)  # once each
+        acts = sum(question.acts for question in asked)
+        return max(1, acts) / max(1, episodes) * (LOOKING if _looks_only(family) else 1)
 
     def page(self, draw: random.Random) -> Page:
         """Any page: its family first, so that rare families count as much as common ones.

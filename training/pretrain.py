@@ -93,7 +93,7 @@ def pack(screen: Screen, processor: Any) -> Row:
         answer = encode(question.answer + nano.END)
         ids += asked + answer
         labels += [IGNORE] * len(asked) + answer
-        act = question.text.endswith("act:") and question.answer.startswith('"')
+        act = question.acts and question.answer.startswith('"')
         named += [False] * len(asked) + [act and i == 1 for i in range(len(answer))]
         length = len(asked) + len(answer)
         positions += range(len(page), len(page) + length)

@@ -44,6 +44,11 @@ class Question:
     text: str
     answer: str
 
+    @property
+    def acts(self) -> bool:
+        """Whether it is the actor's."""
+        return self.text.endswith("\nact:")
+
 
 @dataclass(frozen=True)
 class Screen:
