@@ -593,7 +593,7 @@ class BrowserEnvironment:
         leaving, self._leaving = self._leaving, None
         for _ in range(3):
             if leaving is not None and len(page.frames) == 1:
-                # The mouse goes with the frame that the screenshot takes; what is there then is read after it.
+                # The mouse goes with the frame that the screenshot takes; what is there then is read after.
                 before, screenshot, _ = await asyncio.gather(
                     reader.version(), self._screenshot(page), leaving
                 )
