@@ -2,12 +2,14 @@
 
     shopfloor train pretrain --size nano --steps 5000
     shopfloor train sft --data .shopfloor/data
+    shopfloor train rft --rounds 2 --data .shopfloor/data/helpdesk
+    shopfloor train dpo --data .shopfloor/data/helpdesk --model challenger
     shopfloor train promote --suites helpdesk,miniwob
 
 Each run is tracked in MLflow, and a fine-tuned model becomes the registry's challenger. A run that was killed
 goes on where it was when the same command is given again.
 
-Not covered: the recipes themselves (`training/`).
+Not covered: the recipes themselves (`training/`); what rounds of `rft` look like from here (`rounds.py`).
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +58,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sft.add_argument("--steps", type=int, default=2000)
     sft.add_argument("--batch", type=int, default=8, help="rows a step (default: 8)")
     sft.add_argument("--rate", type=float, default=5e-4, help="learning rate (default: 5e-4)")
-    for stage in (pre, sft):
+
+    rft = stages.add_parser("rft", help="on its own verified successes, round by round")
+    rft.add_argument("--rounds", type=int, default=2, help="(default: 2)")
+    rft.add_argument("--suites", default="helpdesk,miniwob", metavar="A,B")
+    rft.add_argument("--families", metavar="A,B", help="task families (default: all of the suites)")
+    rft.add_argument("--tasks", type=int, default=4, help="new ones of each family a round (default: 4)")
+    rft.add_argument("--samples", type=int, default=4, help="roll-outs of each task (default: 4)")
+    rft.add_argument("--temperature", type=float, default=0.7, help="(default: 0.7)")
+    rft.add_argument("--steps", type=int, default=300, help="a round, at most (default: 300)")
+    rft.add_argument("--batch", type=int, default=8, help="rows a step (default: 8)")
+    rft.add_argument("--rate", type=float, default=1e-4, help="learning rate (default: 1e-4)")
+    rft.add_argument(
+        "--data",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="demonstrations to mix in; repeatable",
+    )
+    rft.add_argument(
+        "--validate", type=int, default=5, help="held-out tasks of each family, before and after (default: 5)"
+    )
+    rft.add_argument("--workers", type=int, default=2, help="pages at once (default: 2)")
+
+    dpo = stages.add_parser("dpo", help="on pairs of a better and a worse answer")
+    dpo.add_argument("--data", type=Path, action="append", required=True, metavar="DIR", help="repeatable")
+    dpo.add_argument("--steps", type=int, default=300, help="at most (default: 300)")
+    dpo.add_argument("--batch", type=int, default=8, help="pairs a step (default: 8)")
+    dpo.add_argument("--rate", type=float, default=2e-5, help="learning rate (default: 2e-5)")
+    dpo.add_argument("--beta", type=float, default=0.1, help="how near to stay to the start (default: 0.1)")
+    for stage in (rft, dpo):
+        stage.add_argument(
+            "--model", metavar="M", help="a folder, champion, challenger or version (default: the one in use)"
+        )
+    for stage in (pre, sft, rft, dpo):
         stage.add_argument("--seed", type=int, default=0)
         stage.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: in the state)")
 
@@ -70,17 +108,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from training.registry import NoModel
+    from training.rft import RoundFailed
 
-    stage = {"pretrain": _pretrain, "sft": _sft, "promote": _promote, "rollback": _rollback}[args.stage]
+    stages = {"pretrain": _pretrain, "sft": _sft, "rft": _rft, "dpo": _dpo}
+    stage = (stages | {"promote": _promote, "rollback": _rollback})[args.stage]
     try:
         result = stage(args)
-    except (ValueError, NoModel) as error:
+    except (ValueError, NoModel, RoundFailed) as error:
         print(f"shopfloor train {args.stage}: {error}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, RoundFailed) else 2
     if args.json and result:
         print(json.dumps(result))
     elif result:
-        print("\n".join(f"{key}: {value}" for key, value in result.items()), file=sys.stderr)
+        shown = (f"{key}: {value}" for key, value in result.items() if key != "rounds")  # said one by one
+        print("\n".join(shown), file=sys.stderr)
     return 0 if result.get("promoted", True) else 1
 
 
@@ -168,31 +209,142 @@ def _sft(args: argparse.Namespace) -> dict[str, Any]:
         pretrained = home() / "runs" / f"pretrain-{start}" / "checkpoint"
         start = str(pretrained if pretrained.exists() else resolve(None))
     stores = _stores(args.data)
-    import pandas as pd
-    from transformers import AutoProcessor
-
-    from training.sft import Recipe, build_rows, fine_tune, shrinker
+    from training.sft import Recipe, build_rows, fine_tune
 
     out = _run_folder(args, "sft")
     recipe = Recipe(args.steps, args.batch, args.rate, args.seed, args.lora)
     params = {**asdict(recipe), "start": start, "data": [s.digest() for s in stores]}
     began = time.monotonic()
     _same_run(out, params)
-    kept = out / "rows.parquet"  # shrinking thousands of screenshots takes minutes: once a run
-    if kept.exists():
-        rows = pd.read_parquet(kept).to_dict("records")
-    else:
-        episodes = (episode for store in stores for episode in store)
-        shrink = shrinker(AutoProcessor.from_pretrained(start))
-        rows = build_rows(episodes, shrink, args.steps * args.batch, args.seed)
-        pd.DataFrame(rows).to_parquet(kept.with_suffix(".new"))
-        kept.with_suffix(".new").rename(kept)
+    episodes = (episode for store in stores for episode in store)
+    rows = _rows_of(
+        out, start, lambda shrink: build_rows(episodes, shrink, args.steps * args.batch, args.seed)
+    )
     with start_run("sft", {**params, "rows": len(rows)}) as tracked:
         folder = fine_tune(start, rows, recipe, out, report_to="mlflow")
         seconds = time.monotonic() - began
         tracked.log_metrics({"seconds": seconds})
     version = register(folder, {"seconds": seconds}, params)
     return {"model": str(folder), "version": version, "rows": len(rows), "seconds": round(seconds)}
+
+
+def _rows_of(
+    out: Path, start: str | Path, make: Callable[[Callable[[bytes], bytes]], list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """A run's rows, made once, by `make` from what shrinks a screenshot: thousands of them take minutes."""
+    import pandas as pd
+    from transformers import AutoProcessor
+
+    from training.sft import shrinker
+
+    kept = out / "rows.parquet"
+    if not kept.exists():
+        made = pd.DataFrame(make(shrinker(AutoProcessor.from_pretrained(start))))
+        made.to_parquet(kept.with_suffix(".new"))
+        kept.with_suffix(".new").rename(kept)
+    return pd.read_parquet(kept).to_dict("records")
+
+
+def _rft(args: argparse.Namespace) -> dict[str, Any]:
+    from apps import rounds
+    from apps.local_server import local_model
+    from training import rft
+    from training.registry import label, register, resolve
+    from training.sft import Recipe, build_rows
+    from training.tracking import start_run
+    from trajectories.tasks import is_held_out
+
+    start = resolve(args.model)
+    families = rounds.families(args.suites, args.families)
+    plan = rft.Plan(families, args.rounds, args.tasks, args.samples, args.temperature, args.seed)
+    recipe = Recipe(args.steps, args.batch, args.rate, args.seed)
+    stores = _stores(args.data)
+    out = _run_folder(args, "rft")
+    params = {
+        **asdict(recipe),
+        **asdict(plan),
+        "start": label(start),
+        "data": [store.digest() for store in stores],
+        "validate": args.validate,
+    }
+    began = time.monotonic()
+    _same_run(out, params)
+    finished = out / "result.json"  # written last: without it, started again, the run goes on
+    if finished.exists():
+        print(f"{out} holds this run, finished; for another give --out or --seed", file=sys.stderr)
+        return dict(json.loads(finished.read_text()))
+    demonstrations: list[dict[str, Any]] = []
+    if stores:
+        shown = (e for store in stores for e in store if not is_held_out(e.seed))
+        half = args.steps * args.batch // 2
+        demonstrations = _rows_of(out, start, lambda shrink: build_rows(shown, shrink, half, args.seed))
+    model, done = start, []
+    with start_run("rft", params) as tracked:
+        for one, reached in rft.rounds(
+            start,
+            plan,
+            recipe,
+            out,
+            serve=lambda folder: local_model(str(folder)),
+            measure=rounds.validation(families, args.validate, args.workers),
+            demonstrations=demonstrations,
+            workers=args.workers,
+            progress=rounds.tally(),
+        ):
+            model = reached
+            done.append(rounds.figures(one))
+            tracked.log_metrics(done[-1], step=one.number)
+            print(rounds.said(one), file=sys.stderr)
+        seconds = time.monotonic() - began
+        tracked.log_metrics({"seconds": seconds})
+    result: dict[str, Any] = {"model": str(model), "rounds": done, "seconds": round(seconds)}
+    if not one.kept:
+        result["ended"] = rounds.said(one)
+    if model != start:
+        result["version"] = register(model, {"seconds": seconds}, params)
+    finished.write_text(json.dumps(result, indent=1))
+    return result
+
+
+def _dpo(args: argparse.Namespace) -> dict[str, Any]:
+    from eval.preferences import preferred
+    from training import dpo
+    from training.registry import label, register, resolve
+    from training.tracking import start_run
+
+    start = resolve(args.model)
+    stores = _stores(args.data)
+    out = _run_folder(args, "dpo")
+    recipe = dpo.Recipe(args.steps, args.batch, args.rate, args.beta, args.seed)
+    params = {**asdict(recipe), "start": label(start), "data": [store.digest() for store in stores]}
+    began = time.monotonic()
+    _same_run(out, params)
+
+    def make(shrink: Callable[[bytes], bytes]) -> list[dict[str, Any]]:
+        found = [pair for folder in args.data for pair in dpo.pairs(folder)]
+        train, held = dpo.hold_back(found, args.seed)
+        train = dpo.balanced(train, args.steps * args.batch, args.seed)
+        held = dpo.balanced(held, dpo.MEASURED, args.seed, passes=1)
+        return [row | {"held": part is held} for part in (train, held) for row in dpo.rows(part, shrink)]
+
+    rows = _rows_of(out, start, make)
+    train, held = ([row for row in rows if row["held"] == side] for side in (False, True))
+    steps = min(args.steps, math.ceil(len(train) / args.batch))
+    with start_run("dpo", {**params, "pairs": len(train)}) as tracked:
+        before = dpo.log_probabilities(start, held, args.batch)
+        folder = dpo.optimise(start, train, replace(recipe, steps=steps), out, report_to="mlflow")
+        after = dpo.log_probabilities(folder, held, args.batch)
+        figures = preferred([row["role"] for row in held], before, after, args.beta)
+        seconds = time.monotonic() - began
+        tracked.log_metrics({f"held_back/{r}/{k}": v for r, own in figures.items() for k, v in own.items()})
+    return {
+        "model": str(folder),
+        "version": register(folder, {"seconds": seconds}, params),
+        "pairs": dict(Counter(row["source"] for row in train)),
+        "steps": steps,
+        "held_back": figures,
+        "seconds": round(seconds),
+    }
 
 
 def _same_run(out: Path, params: Mapping[str, Any]) -> None:

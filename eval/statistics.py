@@ -45,6 +45,11 @@ class Paired:
     high: float
     p: float
 
+    @property
+    def stderr(self) -> float:
+        """Of the difference, over tasks."""
+        return math.sqrt(((self.wins + self.losses) / self.n - self.difference**2) / self.n)
+
 
 def paired(first: Sequence[bool], second: Sequence[bool], *, draws: int = 2000, seed: int = 0) -> Paired:
     """Compare results task by task; the interval of the difference is a 95 % bootstrap over tasks."""

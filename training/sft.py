@@ -16,7 +16,7 @@ import io
 import random
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from trajectories.episode import Episode
 from trajectories.examples import examples, pairs
 
 SHARE = {"actor": 0.68, "reviewer": 0.2, "coder": 0.12}
+COMPLETION = {"completion": "answer"}
+SHOWN = ("loss", "learning_rate", "rewards/accuracies", "rewards/margins")  # of what a trainer logs
 
 
 class PreflightError(RuntimeError):
@@ -104,13 +106,20 @@ def shrinker(processor: Any) -> Callable[[bytes], bytes]:
     return shrink
 
 
-def dataset(rows: list[dict[str, Any]]) -> Any:
-    """Rows as TRL takes them: images, prompt and completion as messages. A `datasets.Dataset`."""
+def dataset(rows: list[dict[str, Any]], answers: Mapping[str, str] = COMPLETION) -> Any:
+    """Rows as TRL takes them: images, prompt and answers as messages. A `datasets.Dataset`.
+
+    `answers` maps TRL's columns to the rows' keys.
+    """
     from datasets import Dataset, Features, Image, List, Value
 
     part = {"type": Value("string"), "text": Value("string")}
     message = {"role": Value("string"), "content": List(part)}
-    features = Features({"images": List(Image()), "prompt": List(message), "completion": List(message)})
+    columns = {"images": List(Image()), "prompt": List(message)}
+    features = Features(columns | {column: List(message) for column in answers})
+
+    def said(text: str) -> list[dict[str, Any]]:
+        return [{"role": "assistant", "content": [{"type": "text", "text": text}]}]
 
     def made() -> Iterable[dict[str, Any]]:
         for row in rows:
@@ -119,9 +128,7 @@ def dataset(rows: list[dict[str, Any]]) -> Any:
             yield {
                 "images": pictures,
                 "prompt": [{"role": "user", "content": [*parts, {"type": "text", "text": row["prompt"]}]}],
-                "completion": [
-                    {"role": "assistant", "content": [{"type": "text", "text": row["answer"]}]},
-                ],
+                **{column: said(row[key]) for column, key in answers.items()},
             }
 
     return Dataset.from_list(list(made()), features=features)
@@ -232,7 +239,7 @@ def fine_tune(
     )
     (out / "checkpoints").mkdir(parents=True, exist_ok=True)
     trainer.remove_callback(PrinterCallback)  # it writes to stdout, which is for results
-    trainer.add_callback(_progress())
+    trainer.add_callback(progress())
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out / "checkpoints")))
     trained: Any = trainer.model
     if recipe.lora:
@@ -241,13 +248,13 @@ def fine_tune(
     return out / "model"
 
 
-def _progress() -> Any:
-    """What a run says of itself while it goes on, to stderr."""
+def progress() -> Any:
+    """A trainer's callback that says on stderr how the run goes."""
     from transformers import TrainerCallback
 
     class Progress(TrainerCallback):
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **rest: Any) -> None:
-            figures = "  ".join(f"{k} {logs[k]:.4g}" for k in ("loss", "learning_rate") if k in (logs or {}))
+            figures = "  ".join(f"{k} {logs[k]:.4g}" for k in SHOWN if k in (logs or {}))
             print(f"{state.global_step}/{state.max_steps}  {figures}", file=sys.stderr)
 
     return Progress()

@@ -20,7 +20,6 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -48,7 +47,7 @@ from tools.environment import EnvironmentDown
 from trajectories import cluster, nearmiss
 from trajectories.episode import Episode, image_name
 from trajectories.goals import faithful, teacher_endpoint
-from trajectories.rollout import Job, job_ids, oracle_policy, roll_out_all
+from trajectories.rollout import Job, discard_unfinished, job_ids, oracle_policy, roll_out_all
 from trajectories.shards import Folder, Plan, write_json, write_rows
 from trajectories.store import Store, StoreError
 from trajectories.suites import open_suite
@@ -352,10 +351,8 @@ class RollOut(_Stage):
         plan, store = work.plan, work.store()
         jobs = {_job(row): row for row in rows}
         name, make = _policy(plan)
-        for id in job_ids(jobs, plan.suite, name).values():
-            if id in store and (why := _unfinished(store, id)):
-                print(f"episode {id} is made anew: {why}", file=sys.stderr)
-                shutil.rmtree(store.path / id)
+        for id, why in discard_unfinished(store, job_ids(jobs, plan.suite, name).values()).items():
+            print(f"episode {id} is made anew: {why}", file=sys.stderr)
         with (work.watch / "progress").open("a", buffering=1) as notes:
 
             def note(episode: Episode | None, job: Job) -> None:
@@ -387,14 +384,6 @@ class RollOut(_Stage):
         for job, id in done.items():
             jobs[job]["id"] = id
         return rows
-
-
-def _unfinished(store: Store, id: str) -> str:
-    """Why a stored episode must be made anew: it is broken, or failed for want of a working part."""
-    if (why := store.fault(id)) is not None:
-        return why
-    episode = store.load(id)
-    return str(episode.extra.get("error", "it failed")) if episode.ended == "error" else ""
 
 
 def _job(row: Row) -> Job:

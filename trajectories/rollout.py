@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import random
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -205,6 +206,22 @@ def not_stored(
     return sorted((job for job, id in ids.items() if id not in there), key=lambda job: job.family)
 
 
+def discard_unfinished(store: Store, ids: Iterable[str]) -> dict[str, str]:
+    """Remove those stored episodes that are broken, or failed for want of a working part, so that they are
+    made anew; returns why, by id."""
+    why = {id: _unfinished(store, id) for id in ids if id in store}
+    for id in (gone := {id: reason for id, reason in why.items() if reason}):
+        shutil.rmtree(store.path / id)
+    return gone
+
+
+def _unfinished(store: Store, id: str) -> str:
+    if (why := store.fault(id)) is not None:
+        return why
+    episode = store.load(id)
+    return str(episode.extra.get("error", "it failed")) if episode.ended == "error" else ""
+
+
 async def do(
     job: Job,
     id: str,
@@ -257,6 +274,7 @@ __all__ = [
     "EnvironmentDown",
     "Job",
     "OraclePolicy",
+    "discard_unfinished",
     "do",
     "episode_id",
     "job_ids",

@@ -25,6 +25,8 @@ def test_paired_is_exact() -> None:
     assert (found.wins, found.losses, found.n) == (8, 2, 20)
     assert found.p == pytest.approx(56 / 1024)
     assert found.difference == pytest.approx(0.3)
+    assert found.stderr == pytest.approx((0.41 / 20) ** 0.5)  # (10/20 - 0.3 ** 2) / 20
+    assert paired(first, first).stderr == 0
     assert found.low < 0.3 < found.high
     assert paired(first, first).p == 1
     with pytest.raises(ValueError, match="same tasks"):

@@ -1,0 +1,237 @@
+"""Direct preference optimisation (https://arxiv.org/abs/2305.18290) through TRL's DPOTrainer.
+
+    shopfloor train dpo --data .shopfloor/data/miniwob --model challenger
+
+Pairs of a better and a worse answer to the same question: the actor's, which the line wrote where an oracle
+stood when chance acted, or where a failed episode left the way of a successful one; and the reviewer's, whose
+right verdict on an episode is preferred to the opposite one. Balanced over families, and over verdicts within
+a family. Pairs of some tasks are held back, whole tasks and never single steps, to measure by.
+
+Not covered: a person's corrections, which nothing records yet; the coder, of whose programs no worse ones are
+known; LoRA; making the pairs on the model's own answers as it learns.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any
+
+from agents.prompts import Role
+from training import nano
+from training.sft import SHARE, dataset, preflight, progress
+from trajectories.episode import image_name
+from trajectories.examples import NOT_YET, UNFIT, examples
+from trajectories.store import Store
+from trajectories.tasks import is_held_out
+
+OPPOSITE = {"done": NOT_YET, NOT_YET: "done", "approve": UNFIT, UNFIT: "approve"}
+ANSWERS = {"chosen": "chosen", "rejected": "rejected"}
+HELD_BACK = 0.1  # share of tasks
+MEASURED = 400  # pairs held back at most
+PASSES = 3  # times at most that a pair is trained on
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a run is made of; `batch` is pairs a step, `beta` the price of leaving the model it began as."""
+
+    steps: int = 300
+    batch: int = 8
+    rate: float = 2e-5
+    beta: float = 0.1
+    seed: int = 0
+    save_steps: int = 50
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two answers to one question; `source` is "oracle" or "success" (see `trajectories/line.py`), or
+    "verdict"."""
+
+    task: str  # suite/family/seed
+    role: Role
+    prompt: str
+    chosen: str
+    rejected: str
+    image: Path | None
+    source: str
+
+    @property
+    def family(self) -> str:
+        return self.task.rpartition("/")[0]
+
+
+def pairs(folder: Path) -> Iterator[Pair]:
+    """What a data folder has: the line's pairs, then the reviewer's. Held-out tasks are left out, and a pair
+    comes once, however many episodes it is in."""
+    store = Store(folder / "episodes" if (folder / "episodes").is_dir() else folder)
+    seen: set[tuple[str, str, str, str]] = set()
+    for pair in chain(_actions(folder), _verdicts(store)):
+        key = (pair.prompt, pair.chosen, pair.rejected, pair.image.name if pair.image else "")
+        if not is_held_out(int(pair.task.rpartition("/")[2])) and key not in seen:
+            seen.add(key)
+            yield pair
+
+
+def _actions(folder: Path) -> Iterator[Pair]:
+    import pandas as pd
+
+    for file in sorted((folder / "preferences").glob("*.parquet")):
+        for row in pd.read_parquet(file).to_dict("records"):
+            image = folder / row["image"] if row["image"] else None
+            yield Pair(
+                row["task"], "actor", row["text"], row["chosen"], row["rejected"], image, row["source"]
+            )
+
+
+def _verdicts(store: Store) -> Iterator[Pair]:
+    for episode in store:
+        for e in examples(episode) if episode.ended != "error" else ():
+            if e.role == "reviewer":
+                shot = e.screenshot
+                image = None if shot is None else store.path / episode.id / image_name(shot)
+                yield Pair(e.task, e.role, e.prompt, e.answer, OPPOSITE[e.answer], image, "verdict")
+
+
+def hold_back(found: Sequence[Pair], seed: int = 0) -> tuple[list[Pair], list[Pair]]:
+    """Pairs to train on, and those of `HELD_BACK` of the tasks. Raises ValueError where there are no pairs,
+    or of one task only."""
+    tasks = sorted({pair.task for pair in found})
+    if len(tasks) < 2:
+        have = f"preference pairs of one task only, {tasks[0]}" if tasks else "no preference pairs"
+        raise ValueError(f"{have}; make some: shopfloor generate helpdesk --perturb 0.15")
+    random.Random(seed).shuffle(tasks)
+    held = set(tasks[: max(1, round(HELD_BACK * len(tasks)))])
+    return [p for p in found if p.task not in held], [p for p in found if p.task in held]
+
+
+def balanced(found: Iterable[Pair], limit: int, seed: int = 0, passes: int = PASSES) -> list[Pair]:
+    """About `limit` pairs, fewer where each would come more than `passes` times: roles by `sft.SHARE`,
+    families alike, and in a family the answers preferred alike."""
+    draw = random.Random(seed)
+    groups: dict[str, dict[str, list[Pair]]] = defaultdict(lambda: defaultdict(list))
+    for pair in found:
+        groups[pair.role][pair.family].append(pair)
+    chosen: list[Pair] = []
+    for role, families in sorted(groups.items()):
+        part = SHARE[role] / sum(SHARE[other] for other in groups)
+        share = max(1, round(limit * part / len(families)))
+        for _, own in sorted(families.items()):
+            draw.shuffle(own)
+            chosen += (_in_turn(own) * passes)[:share]
+    draw.shuffle(chosen)
+    return chosen
+
+
+def _in_turn(found: Iterable[Pair]) -> list[Pair]:
+    """The same pairs, those that prefer each of several answers in turn."""
+    preferring: dict[str, list[Pair]] = defaultdict(list)
+    for pair in found:
+        preferring[pair.chosen].append(pair)
+    return [pair for turn in zip_longest(*preferring.values()) for pair in turn if pair is not None]
+
+
+def rows(found: Iterable[Pair], shrink: Callable[[bytes], bytes]) -> Rows:
+    """Pairs as plain rows: role, source, prompt, chosen, rejected, and the image as PNG bytes, shrunk.
+
+    Raises ValueError for an image that is gone.
+    """
+    small: dict[Path, bytes] = {}
+
+    def picture(path: Path) -> bytes:
+        if path not in small:
+            try:
+                small[path] = shrink(path.read_bytes())
+            except OSError as error:
+                raise ValueError(f"a pair's screenshot is gone: {path}; make its episode anew") from error
+        return small[path]
+
+    return [
+        {
+            "role": pair.role,
+            "source": pair.source,
+            "prompt": pair.prompt,
+            "chosen": pair.chosen,
+            "rejected": pair.rejected,
+            "image": None if pair.image is None else picture(pair.image),
+        }
+        for pair in found
+    ]
+
+
+def optimise(start: str | Path, rows: Rows, recipe: Recipe, out: Path, report_to: str = "none") -> Path:
+    """Train from the model at `start` (a folder or a hub id), which stays the reference; returns the folder
+    of the result. `out` keeps checkpoints; an interrupted run goes on from the last one. Raises
+    PreflightError where rows and model do not fit each other."""
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers.trainer_callback import PrinterCallback
+    from transformers.trainer_utils import get_last_checkpoint
+    from trl import DPOConfig, DPOTrainer
+
+    gpu = torch.cuda.is_available()
+    processor = AutoProcessor.from_pretrained(start)
+    model = AutoModelForImageTextToText.from_pretrained(start, dtype=torch.float32)
+    preflight(model, processor, rows[:: max(1, len(rows) // 2000)])
+    trainer = DPOTrainer(
+        model=model,  # the reference is loaded from where this was
+        processing_class=processor,
+        train_dataset=dataset(rows, ANSWERS),
+        args=DPOConfig(
+            output_dir=str(out / "checkpoints"),
+            max_steps=recipe.steps,
+            per_device_train_batch_size=recipe.batch,
+            learning_rate=recipe.rate,
+            lr_scheduler_type="cosine",
+            warmup_steps=min(100, recipe.steps // 10),
+            adam_beta2=0.95,
+            beta=recipe.beta,
+            max_length=None,
+            gradient_checkpointing=False,
+            bf16=gpu,
+            use_cpu=not gpu,
+            dataloader_pin_memory=gpu,
+            logging_steps=10,
+            save_steps=recipe.save_steps,
+            save_total_limit=2,
+            seed=recipe.seed,
+            report_to=report_to,
+            disable_tqdm=True,
+        ),
+    )
+    (out / "checkpoints").mkdir(parents=True, exist_ok=True)
+    trainer.remove_callback(PrinterCallback)  # it writes to stdout, which is for results
+    trainer.add_callback(progress())
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out / "checkpoints")))
+    nano.save(trainer.model.cpu(), processor, out / "model")
+    return out / "model"
+
+
+def log_probabilities(model: str | Path, rows: Rows, batch: int = 8) -> list[tuple[float, float]]:
+    """What a model gives each pair: the log-probabilities of the chosen and the rejected answer, whole."""
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    auto: Any = AutoModelForImageTextToText
+    loaded = auto.from_pretrained(model, dtype=torch.float32).to(device).eval()
+    collate = DataCollatorForVisionPreference(AutoProcessor.from_pretrained(model))
+    data = dataset(rows, ANSWERS)
+    found: list[tuple[float, float]] = []
+    for first in range(0, len(rows), batch):
+        inputs = collate([data[i] for i in range(first, min(first + batch, len(rows)))]).to(device)
+        answered = inputs.pop("completion_mask")[:, 1:]
+        with torch.no_grad():
+            expected = loaded(**inputs).logits[:, :-1].log_softmax(-1)
+        given = expected.gather(2, inputs["input_ids"][:, 1:, None]).squeeze(2)
+        chosen, rejected = (given * answered).sum(1).chunk(2)
+        found += zip(chosen.tolist(), rejected.tolist(), strict=True)
+    return found
