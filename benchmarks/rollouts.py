@@ -3,8 +3,8 @@
     python benchmarks/rollouts.py                     # all, about 15 minutes on two cores
     python benchmarks/rollouts.py ceiling nodes       # only these
 
-    browsergym  steps and resets a second of one worker against BrowserGym's own environment, same tasks,
-                taking turns; its packages go into an environment of their own under the state folder
+    browsergym  steps and resets a second against BrowserGym's own environment, same tasks, taking turns,
+                one worker each and then side by side; its packages go into an environment of their own
     ceiling     a step (an action, waiting for the page, a look) against a bare loop of one screenshot and
                 one element read on the same page: Playwright's own two calls, and ours
     workers     episodes a second of two workers against one
@@ -45,43 +45,68 @@ HERE = Path(__file__).resolve().parent
 FAMILIES = ("click-test", "click-checkboxes", "enter-text", "click-tab-2", "email-inbox", "login-user")
 CLICK = Action("mouse_click", (964, 23))  # an empty corner, (320, 5), in both
 STEPS, ROUNDS, EPISODES = 6, 3, 20  # of a family in a row, as `generate` does them
+ABREAST = 4  # environments of ours in one process
 
 
 async def browsergym() -> dict[str, Any]:
-    """Theirs and ours in turns: `EPISODES` of each family, a reset and `STEPS` clicks each."""
+    """Theirs and ours in turns: `EPISODES` of each family, a reset and `STEPS` clicks each.
+
+    First one at a time, then as many side by side as serve the machine best: a process for each core of
+    theirs, which waits for its browser; `ABREAST` environments in one process of ours, which does not.
+    """
     python = _browsergym_python()
-    ours: dict[str, float] = dict.fromkeys(("resets", "reset_seconds", "steps", "step_seconds"), 0.0)
-    theirs = dict(ours)
+    rates: dict[str, float] = {}
     async with MiniWob() as suite, Browser() as browser:
         pages = suite.task("click-test", 0).url.rsplit("/", 1)[0] + "/"
-        other = await asyncio.create_subprocess_exec(
-            python,
-            str(HERE / "browsergym_side.py"),
-            find_chromium(),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "MINIWOB_URL": pages},
-        )
-        assert other.stdin is not None and other.stdout is not None
-        for _ in range(ROUNDS):
-            other.stdin.write(json.dumps({"families": FAMILIES, "steps": STEPS}).encode() + b"\n")
-            _add(theirs, json.loads(await other.stdout.readline()))
-            env = browser.environment()
-            for family in FAMILIES:
-                for seed in range(EPISODES):
-                    _add(ours, await _episode(suite, env, family, seed))
-            await env.close()
-        other.stdin.close()
-        await other.wait()
-    rates = {
-        f"{name}_{kind}s_per_second": side[f"{kind}s"] / side[f"{kind}_seconds"]
-        for name, side in (("our", ours), ("their", theirs))
-        for kind in ("step", "reset")
-    }
-    return rates | {
-        f"{kind}_ratio": rates[f"our_{kind}s_per_second"] / rates[f"their_{kind}s_per_second"]
-        for kind in ("step", "reset")
-    }
+        others = [await _other(python, pages) for _ in range(os.cpu_count() or 1)]
+        for name, theirs, ours in (("", others[:1], 1), ("abreast_", others, ABREAST)):
+            total: dict[str, dict[str, float]] = {"their": {}, "our": {}}
+            for _ in range(ROUNDS):
+                for each in await asyncio.gather(*(_theirs(other) for other in theirs)):
+                    _add(total["their"], each)
+                for each in await asyncio.gather(*(_ours(suite, browser) for _ in range(ours))):
+                    _add(total["our"], each)
+            for kind in ("step", "reset"):
+                for side, count in (("our", ours), ("their", len(theirs))):
+                    rate = count * total[side][f"{kind}s"] / total[side][f"{kind}_seconds"]
+                    rates[f"{name}{side}_{kind}s_per_second"] = rate
+                ours_, theirs_ = (rates[f"{name}{side}_{kind}s_per_second"] for side in ("our", "their"))
+                rates[f"{name}{kind}_ratio"] = ours_ / theirs_
+        for other in others:
+            assert other.stdin is not None
+            other.stdin.close()
+            await other.wait()
+    return rates
+
+
+async def _other(python: str, pages: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        python,
+        str(HERE / "browsergym_side.py"),
+        find_chromium(),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "MINIWOB_URL": pages},
+    )
+
+
+async def _theirs(other: asyncio.subprocess.Process) -> dict[str, float]:
+    """One turn of theirs: seconds and counts."""
+    assert other.stdin is not None and other.stdout is not None
+    other.stdin.write(json.dumps({"families": FAMILIES, "steps": STEPS}).encode() + b"\n")
+    answer: dict[str, float] = json.loads(await other.stdout.readline())
+    return answer
+
+
+async def _ours(suite: MiniWob, browser: Browser) -> dict[str, float]:
+    """One turn of ours: seconds and counts."""
+    total: dict[str, float] = {}
+    env = browser.environment()
+    for family in FAMILIES:
+        for seed in range(EPISODES):
+            _add(total, await _episode(suite, env, family, seed))
+    await env.close()
+    return total
 
 
 async def _episode(suite: MiniWob, env: BrowserEnvironment, family: str, seed: int) -> dict[str, float]:
@@ -96,7 +121,7 @@ async def _episode(suite: MiniWob, env: BrowserEnvironment, family: str, seed: i
 
 def _add(total: dict[str, float], more: dict[str, float]) -> None:
     for key, value in more.items():
-        total[key] += value
+        total[key] = total.get(key, 0.0) + value
 
 
 def _browsergym_python() -> str:
