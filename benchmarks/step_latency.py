@@ -1,0 +1,241 @@
+"""From observation to parsed action: the served nano model against plain `transformers` generate, in one run.
+
+    python benchmarks/step_latency.py                 # about five minutes on two cores
+    python benchmarks/step_latency.py --steps 40 --large 5
+
+    served      the actor as it works: the grammar made, the question over HTTP, the answer parsed
+    plain       the same checkpoint, prompt and picture by the model's own `generate`, greedy, in this process
+    large       a model of SmolVLM-256M's shape with random weights, the same way; it writes as many tokens as
+                the recorded answer has, and sees the picture as one tile of 512 pixels (its cheapest)
+
+The questions are those of episodes that the oracle plays at the beginning, in their order. Prints medians and
+95th percentiles in milliseconds, the ratios, how often `plain` chooses the same action, and where the served
+milliseconds go.
+
+Not covered: many clients at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import io
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+from PIL import Image
+
+from agents import prompts
+from agents.actor import ModelPolicy, read
+from apps.engine import Engine
+from apps.local_server import local_model
+from tools.actions import Action, ActionError
+from tools.browser import Browser
+from tools.grammar import action_regex
+from tools.observation import Observation
+from training.registry import resolve
+from trajectories.rollout import oracle_policy, roll_out
+from trajectories.suites import open_suite
+
+FAMILIES = {
+    "helpdesk": ("edit-email", "comment-ticket", "toggle-setting", "open-customer"),
+    "miniwob": ("click-checkboxes", "login-user", "email-inbox", "click-tab-2", "choose-list"),
+}
+Question = tuple[str, Observation, tuple[Action, ...]]  # goal, what is seen, what was done
+
+
+async def recorded(count: int) -> list[Question]:
+    """Questions of real episodes, suite and suite in turn."""
+    found: list[Question] = []
+    async with Browser() as browser:
+        for seed in range(100):
+            for name, families in FAMILIES.items():
+                async with open_suite(name) as suite:
+                    env = browser.environment()
+                    task = suite.task(families[seed % len(families)], seed)
+                    episode = await roll_out(task, oracle_policy(task), env)
+                    await env.close()
+                found += [
+                    (episode.goal, step.observation, tuple(episode.actions[:at]))
+                    for at, step in enumerate(episode.steps)
+                ]
+            if len(found) >= count:
+                break
+    return found[:count]
+
+
+def plain(model: Any, processor: Any, question: Question, tokens: int | None = None) -> str:
+    """An answer by `generate` itself; with `tokens` of exactly that length."""
+    goal, look, history = question
+    text = prompts.actor_text(goal, look, history)
+    content: list[dict[str, Any]] = [{"type": "text", "text": text}]
+    images = None
+    if look.screenshot is not None:
+        images = [Image.open(io.BytesIO(look.screenshot)).convert("RGB")]
+        content.insert(0, {"type": "image"})
+    asked = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    inputs = processor(text=asked, images=images, return_tensors="pt")
+    length = (
+        {"max_new_tokens": 60} if tokens is None else {"max_new_tokens": tokens, "min_new_tokens": tokens}
+    )
+    out = model.generate(**inputs, **length, do_sample=False)
+    said: str = processor.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+    return said
+
+
+def large(vocabulary: Any) -> tuple[Any, Any]:
+    """SmolVLM-256M's shape (https://huggingface.co/HuggingFaceTB/SmolVLM-256M-Instruct), random weights."""
+    from transformers import Idefics3Config, Idefics3ForConditionalGeneration, LlamaConfig
+    from transformers.models.idefics3.configuration_idefics3 import Idefics3VisionConfig
+    from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+    from transformers.models.idefics3.processing_idefics3 import Idefics3Processor
+
+    from training import nano
+
+    processor = Idefics3Processor(
+        Idefics3ImageProcessorPil(
+            do_image_splitting=False, size={"longest_edge": 512}, max_image_size={"longest_edge": 512}
+        ),
+        vocabulary,
+        image_seq_len=64,
+        chat_template=nano.CHAT_TEMPLATE,
+    )
+    text = LlamaConfig(
+        vocab_size=49280,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=30,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        max_position_embeddings=8192,
+        tie_word_embeddings=True,
+        pad_token_id=vocabulary.pad_token_id,
+        eos_token_id=vocabulary.eos_token_id,
+    )
+    vision = Idefics3VisionConfig(
+        hidden_size=768,
+        intermediate_size=3072,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        image_size=512,
+        patch_size=16,
+    )
+    config = Idefics3Config(
+        text_config=text,
+        vision_config=vision,
+        scale_factor=4,
+        image_token_id=vocabulary.convert_tokens_to_ids(nano.IMAGE),
+        tie_word_embeddings=True,
+    )
+    return Idefics3ForConditionalGeneration(config).eval(), processor
+
+
+async def timed(work: Callable[[], Awaitable[Any]]) -> tuple[float, Any]:
+    begun = time.perf_counter()
+    result = await work()
+    return 1000 * (time.perf_counter() - begun), result
+
+
+async def measure(questions: list[Question], model: Path, slow: int) -> None:
+    """All sides on each question in turn; the large model on the first `slow` only."""
+    engine = Engine(model)  # the same model in this process, for `generate`; sets the threads as serving does
+    big, big_processor = large(engine.processor.tokenizer)
+    took: dict[str, list[float]] = defaultdict(list)
+    agree = invalid = 0
+    tokens: list[tuple[int, int]] = []
+    async with local_model(str(model)) as endpoint:
+        policy = ModelPolicy(endpoint)
+        await policy.decide(*questions[0])  # the first request loads and compiles what is needed
+        plain(engine.model, engine.processor, questions[0])
+        for number, question in enumerate(questions):
+            ms, decision = await timed(lambda question=question: policy.decide(*question))  # type: ignore[misc]
+            took["served"].append(ms)
+            tokens.append((decision.prompt_tokens, decision.completion_tokens))
+            begun = time.perf_counter()
+            said = plain(engine.model, engine.processor, question)
+            took["plain"].append(1000 * (time.perf_counter() - begun))
+            try:
+                agree += read(said, question[1]) == decision.action
+            except ActionError:
+                invalid += 1
+            if number < slow:
+                length = len(engine.processor.tokenizer(decision.said).input_ids) + 1
+                begun = time.perf_counter()
+                plain(big, big_processor, question, length)
+                took["large"].append(1000 * (time.perf_counter() - begun))
+        await policy.close()
+    for name, values in took.items():
+        tail = quantiles(values, n=20)[-1] if len(values) > 1 else values[0]
+        print(f"{name}: p50 {median(values):.1f} ms, p95 {tail:.1f} ms, {len(values)} steps")
+    asked, answered = (median(counts) for counts in zip(*tokens, strict=True))
+    print(f"tokens: {asked:.0f} asked and {answered:.0f} answered in the middle")
+    print(f"ratio to plain: {median(took['plain']) / median(took['served']):.2f}")
+    if took["large"]:
+        ratio = median(took["large"]) / median(took["served"][: len(took["large"])])
+        print(f"ratio to large: {ratio:.1f}")
+    print(f"plain chose the same action in {agree} of {len(questions)}, no action of this page in {invalid}")
+    _where(engine, questions)
+
+
+def _where(engine: Engine, questions: list[Question]) -> None:
+    """Mean milliseconds of each part of a served answer, in this process, without HTTP."""
+    spent: dict[str, float] = defaultdict(float)
+
+    def watch(owner: Any, method: str, name: str) -> None:
+        inner = getattr(owner, method)
+
+        def outer(*args: Any, **kwargs: Any) -> Any:
+            begun = time.perf_counter()
+            try:
+                return inner(*args, **kwargs)
+            finally:
+                spent[name] += time.perf_counter() - begun
+
+        setattr(owner, method, outer)
+
+    watch(engine, "_automaton", "automaton")
+    watch(engine, "_prepare", "prompt and picture to tensors")
+    watch(engine, "_prefill", "prompt through the model")
+    for goal, look, history in questions:
+        begun = time.perf_counter()
+        regex = action_regex(look, sources=[goal])
+        spent["expression"] += time.perf_counter() - begun
+        (message,) = prompts.messages(
+            "actor", prompts.actor_text(goal, look, history), look.screenshot, brief=True
+        )
+        parts, images = [], []
+        for part in message["content"]:
+            if part["type"] == "image_url":
+                images.append(
+                    Image.open(io.BytesIO(base64.b64decode(part["image_url"]["url"].split(",")[1])))
+                )
+            parts.append({"type": "image"} if part["type"] == "image_url" else part)
+        begun = time.perf_counter()
+        engine.generate([{"role": "user", "content": parts}], images, regex=regex, max_tokens=200)
+        spent["whole answer"] += time.perf_counter() - begun
+    inside = ("automaton", "prompt and picture to tensors", "prompt through the model")
+    spent["answer token by token"] = spent["whole answer"] - sum(spent[name] for name in inside)
+    print("where: " + ", ".join(f"{name} {1000 * s / len(questions):.1f}" for name, s in spent.items()))
+
+
+async def run(steps: int, slow: int, model: str | None) -> None:
+    questions = await recorded(steps)
+    await measure(questions, await asyncio.to_thread(resolve, model), slow)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--steps", type=int, default=120, help="questions (default: 120)")
+    parser.add_argument("--large", type=int, default=20, help="of them for the large model (default: 20)")
+    parser.add_argument("--model", help="folder or version (default: the champion, else the released one)")
+    args = parser.parse_args()
+    asyncio.run(run(args.steps, args.large, args.model))
+
+
+if __name__ == "__main__":
+    main()
