@@ -34,6 +34,7 @@ ASIDES = 8  # other goals kept for each page
 PLAIN = 4  # plain questions kept for each page
 MIDWAY = 2  # times a form is asked about partly filled in
 DONE = 'send_msg_to_user("done")'
+MOST = 5.0  # times as often as a task of one step
 LOOKING = 6  # times as often: seeing is slower to learn than reading
 PLACE = re.compile(r"\bmouse_\w+\(")  # an answer in coordinates, which 128 pixels a side are too few for
 ASKED = re.compile(r"\n(?=did: |goal: )")  # no line of a page begins like that
@@ -147,11 +148,12 @@ class Album:
         self._weights = {family: self._weight(family) for family in sorted(self.families)}
 
     def _weight(self, family: str) -> float:
-        """Decisions an episode: so one of a long task is seen as often as one of a short task."""
+        """Decisions an episode, so that one of a long task is seen as often as one of a short task; but at most
+        `MOST`, or a few long tasks would take nearly all of the time."""
         asked = [question for page in self.families[family] for question in page.own]
         episodes = sum(question.answer == "act(goal)" for question in asked)  # once each
         acts = sum(question.acts for question in asked)
-        return max(1, acts) / max(1, episodes) * (LOOKING if _looks_only(family) else 1)
+        return min(MOST, max(1, acts) / max(1, episodes) * (LOOKING if _looks_only(family) else 1))
 
     def page(self, draw: random.Random) -> Page:
         """Any page: its family first, so that rare families count as much as common ones.

@@ -36,6 +36,9 @@ from training.pages import Album
 from training.screens import Artist, Screen
 
 IGNORE = -100
+MANY = (
+    0.4  # share of recorded pages with all the questions a row may have; others have the next action and one
+)
 NAMES = re.compile(r'(?m)^\S+ ("(?:[^"\\]|\\.)*") \[\d+\]')  # of the elements listed on a page
 
 
@@ -183,7 +186,10 @@ class Screens(Dataset[dict[str, torch.Tensor]]):
         half = recipe.batch * together.world()
         first, last = recipe.recorded
         if self.album and draw.random() < first + (last - first) * step / recipe.steps:
-            found = [self.album.page(draw).screen(recipe.questions, draw) for _ in range(2 * half)]
+            found = [
+                self.album.page(draw).screen(recipe.questions if draw.random() < MANY else 2, draw)
+                for _ in range(2 * half)
+            ]
         else:
             picture = pair % recipe.pictures == recipe.pictures - 1
             found = [
