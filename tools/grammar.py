@@ -37,53 +37,61 @@ def action_regex(observation: Observation, sources: Iterable[str] | None = None)
         values = [e.value for e in observation.elements if e.value]
         text = copied([*sources, *values, *(e.name for e in observation.elements)])
     refs = up_to(max((e.ref or 0 for e in observation.actionable()), default=0))
-    written = [call for e in observation.actionable() for call in _element_calls(e, text, refs)]
+    written: list[str] = []
+    texts: list[
+        str
+    ] = []  # beginnings of calls that end in a text, which is by far the longest part: it comes once
+    for element in observation.actionable():
+        if "disabled" not in element.states:
+            written.append(_element_calls(element, refs))
+            if element.role in EDITABLE and not element.options:
+                texts.append(rf"{_said(element)}fill\({element.ref}, ")
     for name, spec in ACTIONS.items():
-        kinds = [kind for _, kind in spec.params]
+        kinds = [kind for _, kind in spec.params][: spec.least]
         if kinds and kinds[0] == "target":
             continue
         if name == "tab_focus":
             if len(observation.tabs) > 1:
                 written.append(rf"tab_focus\([0-{min(9, len(observation.tabs) - 1)}]\)")
-            continue
-        if name == "noop":
+        elif name == "noop":
             written.append(r"noop\(\)")
-            continue
-        if name == "send_msg_to_user":
-            written.append(rf'send_msg_to_user\((?:"done"|{text})\)')
-            continue
-        if name == "report_infeasible":
+        elif name == "report_infeasible":
             written.append(rf"report_infeasible\({ANY_TEXT}\)")
-            continue
-        arguments = {"text": text, "url": ANY_TEXT, "keys": KEYS, "number": NUMBER} | {
-            "point": POINT,
-            "path": PATH,
-        }
-        written.append(rf"{name}\({', '.join(arguments[k] for k in kinds[: spec.least])}\)")
+        elif kinds == ["text"]:
+            texts.append(rf"{name}\(")
+        else:
+            arguments = {"text": text, "url": ANY_TEXT, "keys": KEYS, "number": NUMBER} | {
+                "point": POINT,
+                "path": PATH,
+            }
+            written.append(rf"{name}\({', '.join(arguments[k] for k in kinds)}\)")
+    written.append(r'send_msg_to_user\("done"\)')
+    written.append(rf"(?:{'|'.join(texts)}){text}\)")
     return "(?:" + "|".join(written) + ")"
 
 
-def _element_calls(element: Element, text: str, refs: str) -> Iterable[str]:
-    """The calls that make sense on one element, by its role."""
-    said = re.escape(quote(shorten(element.name))) + " "
+def _said(element: Element) -> str:
+    return re.escape(quote(shorten(element.name))) + " "
+
+
+def _element_calls(element: Element, refs: str) -> str:
+    """The calls that make sense on one element, by its role, without those that end in a text."""
     ref = element.ref
-    if "disabled" in element.states:
-        return
-    yield rf"{said}(?:click|dblclick|hover)\({ref}\)"
+    calls = [rf"(?:click|dblclick|hover)\({ref}\)"]
     if element.options:
         options = "|".join(re.escape(quote(o)) for o in element.options)
         # What is selected already can't be meant: selecting it again does nothing on any page.
         new = [o for o in element.options if o != element.value] or element.options
         others = "|".join(re.escape(quote(o)) for o in new)
-        yield rf"{said}select_option\({ref}, (?:{others})\)"
-        yield rf"{said}select_option\({ref}, \[(?:{options})(?:, (?:{options})){{0,5}}\]\)"
+        calls.append(rf"select_option\({ref}, (?:{others})\)")
+        calls.append(rf"select_option\({ref}, \[(?:{options})(?:, (?:{options})){{0,5}}\]\)")
     elif element.role in EDITABLE:
-        yield rf"{said}fill\({ref}, {text}\)"
-        yield rf"{said}press\({ref}, {KEYS}\)"
+        calls.append(rf"press\({ref}, {KEYS}\)")
     if element.role == "file":
-        yield rf"{said}upload_file\({ref}, {ANY_TEXT}\)"
-    yield rf"{said}drag_and_drop\({ref}, {refs}\)"
-    yield rf"{said}scroll\({NUMBER}, {NUMBER}, {ref}\)"
+        calls.append(rf"upload_file\({ref}, {ANY_TEXT}\)")
+    calls.append(rf"drag_and_drop\({ref}, {refs}\)")
+    calls.append(rf"scroll\({NUMBER}, {NUMBER}, {ref}\)")
+    return f"{_said(element)}(?:{'|'.join(calls)})"
 
 
 def up_to(most: int) -> str:

@@ -148,7 +148,7 @@ class Album:
         self._weights = {family: self._weight(family) for family in sorted(self.families)}
 
     def _weight(self, family: str) -> float:
-        """Decisions an episode, so that one of a long task is seen as often as one of a short task; but at most
+        """Decisions an episode, so that one of a long task is seen as often as one of a short task; at most
         `MOST`, or a few long tasks would take nearly all of the time."""
         asked = [question for page in self.families[family] for question in page.own]
         episodes = sum(question.answer == "act(goal)" for question in asked)  # once each
