@@ -12,7 +12,6 @@ Not covered: batching several requests into one forward pass, and HTTP (`server.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import math
 import os
@@ -63,6 +62,8 @@ class Engine:
         from transformers import AutoModelForImageTextToText, AutoProcessor
         from transformers.utils import logging
 
+        from apps.forward import forward
+
         logging.disable_progress_bar()
         self.folder = folder
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -77,6 +78,7 @@ class Engine:
         self._lock = threading.Lock()
         self._automata = Automata()
         self._kept: _Kept | None = None
+        self._forward = forward(self.model)
         self._tokens = Tokens(self.processor.tokenizer, self.model)
         config = self.model.config
         self.context: int = getattr(config.get_text_config(), "max_position_embeddings", None) or 1 << 20
@@ -121,7 +123,7 @@ class Engine:
                 generator = self._torch.Generator()
                 generator.manual_seed(int.from_bytes(os.urandom(7), "big") if seed is None else seed + index)
                 emit = None if on_token is None else (lambda text, i=index: on_token(i, text))
-                answer = _Answer(self, automaton, copy.deepcopy(cache), limit, stop, emit, cancelled)
+                answer = _Answer(self, automaton, self._forward.fork(cache), limit, stop, emit, cancelled)
                 answers.append(answer.run(logits, temperature, generator, len(ids)))
             return answers
 
@@ -160,17 +162,11 @@ class Engine:
         digest = pictures.digest()
         kept, self._kept = self._kept, None
         if kept and kept.digest == digest and (shared := self._shared(kept.ids, ids)):
-            cache = kept.cache
-            if len(kept.ids) > shared:
-                cache.crop(shared - len(kept.ids))
-            rest = self._torch.tensor([ids[shared:]], device=self.device)
-            output = self.model(input_ids=rest, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            logits, cache = self._forward.go_on(ids[shared:], self._forward.cut(kept.cache, shared))
         else:
-            output = self.model(**inputs, use_cache=True, logits_to_keep=1)
-            cache = output.past_key_values
-        logits = output.logits[0, -1].float().cpu()
-        if all(type(layer).__name__ == "DynamicLayer" for layer in cache.layers):
-            self._kept = _Kept(ids, digest, cache)
+            logits, cache = self._forward.begin(inputs)
+        if (whole := self._forward.cut(cache, len(ids))) is not None:
+            self._kept = _Kept(ids, digest, whole)
         return logits, cache
 
     def _shared(self, before: list[int], ids: list[int]) -> int:
@@ -238,11 +234,8 @@ class _Answer:
         return Completion(text, finish, prompt_tokens, len(self._ids), self._logprob, math.exp(mean))
 
     def _ask(self, new: list[int]) -> Any:
-        tensor = self._torch.tensor([new], device=self._engine.device)
-        output = self._engine.model(
-            input_ids=tensor, past_key_values=self._cache, use_cache=True, logits_to_keep=1
-        )
-        return output.logits[0, -1].float().cpu()
+        logits, self._cache = self._engine._forward.go_on(new, self._cache)
+        return logits
 
     def _append(self, new: list[int]) -> bool:
         """Take tokens in; True when a stop string has been written."""

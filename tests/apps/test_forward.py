@@ -1,0 +1,87 @@
+"""The written-out forward pass gives what `transformers` gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from apps.forward import Cache, Llama, Transformers, forward
+from training import nano
+
+PICTURE = Image.effect_noise((300, 200), 60).convert("RGB")
+
+
+def loaded(folder: Path) -> tuple[Any, Any]:
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+    return model, AutoProcessor.from_pretrained(folder)
+
+
+def grouped(folder: Path) -> tuple[Any, Any]:
+    """The same processor over a model whose heads share keys, as SmolVLM's do."""
+    from transformers import Idefics3ForConditionalGeneration
+
+    model, processor = loaded(folder)
+    config = model.config
+    config.text_config.num_key_value_heads = 1
+    torch.manual_seed(1)
+    return Idefics3ForConditionalGeneration(config).eval(), processor
+
+
+@pytest.mark.parametrize("make", [loaded, grouped])
+@pytest.mark.parametrize("picture", [True, False])
+def test_the_same_logits(tiny_model: Path, make: Any, picture: bool) -> None:
+    """After a prompt, more tokens, one token, and once it was cut back and gone on with otherwise; the room
+    of the cache is outgrown on the way."""
+    model, processor = make(tiny_model)
+    ours = forward(model)
+    theirs = Transformers(model)
+    assert isinstance(ours, Llama)
+    text = nano.USER + ("<image>" if picture else "") + "page: Customers\n" * 60 + "act:"
+    inputs = processor(text=text, images=[PICTURE] if picture else None, return_tensors="pt")
+    length = inputs["input_ids"].shape[1]
+    more = processor.tokenizer('"Save" click(3) fill(2, "Ada")' * 20).input_ids
+    with torch.inference_mode():
+        caches: list[Any] = []
+        found: list[list[torch.Tensor]] = []
+        for way in (ours, theirs):
+            logits, cache = way.begin(inputs)
+            seen = [logits]
+            for ids in (more, more[:1]):
+                logits, cache = way.go_on(ids, cache)
+                seen.append(logits)
+            cache = way.cut(cache, length + 3)
+            logits, cache = way.go_on(more[5:9], cache)
+            found.append([*seen, logits])
+            caches.append(cache)
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, atol=2e-4), (one - other).abs().max()
+    assert isinstance(caches[0], Cache) and caches[0].length == caches[1].get_seq_length() == length + 7
+
+
+def test_a_fork_leaves_the_prompt_as_it_was(tiny_model: Path) -> None:
+    """Several answers to one prompt, one after the other, each begin from the prompt alone."""
+    model, processor = loaded(tiny_model)
+    inputs = processor(text=nano.USER + "page: Customers\nact:", return_tensors="pt")
+    for way in (forward(model), Transformers(model)):
+        with torch.inference_mode():
+            _, cache = way.begin(inputs)
+            first, _ = way.go_on([40, 41, 42], way.fork(cache))
+            way.go_on([50, 51, 52, 53], way.fork(cache))
+            again, _ = way.go_on([40, 41, 42], way.fork(cache))
+        assert torch.equal(first, again)
+
+
+def test_another_kind_of_model_goes_through_transformers(tiny_model: Path) -> None:
+    """Biases, or any language model but a plain Llama: not run by the loop that does not know of them."""
+    from transformers import Idefics3ForConditionalGeneration
+
+    model, _ = loaded(tiny_model)
+    config = model.config
+    config.text_config.attention_bias = True
+    assert isinstance(forward(Idefics3ForConditionalGeneration(config)), Transformers)
