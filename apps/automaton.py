@@ -170,19 +170,14 @@ class Automaton:
         if len(regex) > LONGEST:
             raise GrammarError(f"the regular expression is longer than {LONGEST:,} characters")
         try:
-            tree = sre.parse(regex)
-            if tree.state.flags & ~(re.UNICODE | re.DOTALL):
-                raise GrammarError("flags such as (?i) can't be held to; write both cases")
-            items = list(tree)
-            if items and items[0] == (op.AT, op.AT_BEGINNING):
-                items = items[1:]
-            if items and items[-1] == (op.AT, op.AT_END):
-                items = items[:-1]
-            root = _compile(items, bool(tree.state.flags & re.DOTALL))
+            branches = tuple(_parsed(branch) for branch in _branches(regex))
         except (re.error, OverflowError) as error:
             raise GrammarError(f"not a regular expression: {error}") from error
         except RecursionError as error:
             raise GrammarError("the regular expression is nested too deeply") from error
+        root = branches[0]
+        if len(branches) > 1:
+            root = _run([Either(branches, min(branch.least[0] for branch in branches))])
         self._todos: dict[tuple[int, int, int], Todo | None] = {}
         self._states: dict[frozenset[int], State] = {}
         self.work = 0
@@ -297,6 +292,46 @@ class Automata:
         while len(self._kept) > self._size:
             self._kept.popitem(last=False)
         return automaton
+
+
+TOKENS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[()|]", re.DOTALL)
+
+
+def _branches(regex: str) -> list[str]:
+    """The alternatives of an expression, one group around all of it taken off: what does not change from one
+    page to the next is then compiled once. With flags at its beginning, which are of all, it stays whole."""
+    if re.match(r"\(\?[^:]", regex):
+        return [regex]
+    inside = 1 if regex.startswith("(?:") else 0  # the depth at which alternatives are looked for
+    for depth_wanted in (inside, 0):
+        depth, begun, found = 0, 3 * depth_wanted, []
+        for token in TOKENS.finditer(regex):
+            if token[0] == "(":
+                depth += 1
+            elif token[0] == ")":
+                depth -= 1
+                if depth < depth_wanted and token.end() < len(regex):
+                    break  # the group ends before the expression does
+            elif token[0] == "|" and depth == depth_wanted:
+                found.append(regex[begun : token.start()])
+                begun = token.end()
+        else:
+            if depth == 0:
+                return [*found, regex[begun : len(regex) - depth_wanted]]
+    return [regex]  # what is wrong with it, the parser says
+
+
+@lru_cache(4096)
+def _parsed(regex: str) -> Run:
+    tree = sre.parse(regex)
+    if tree.state.flags & ~(re.UNICODE | re.DOTALL):
+        raise GrammarError("flags such as (?i) can't be held to; write both cases")
+    items = list(tree)
+    if items and items[0] == (op.AT, op.AT_BEGINNING):
+        items = items[1:]
+    if items and items[-1] == (op.AT, op.AT_END):
+        items = items[:-1]
+    return _compile(items, bool(tree.state.flags & re.DOTALL))
 
 
 def _run(nodes: list[Any]) -> Run:

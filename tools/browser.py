@@ -180,16 +180,19 @@ class BrowserEnvironment:
         await self.open(start)
         return await self.observe()
 
-    async def open(self, start: Start, stay: bool = False) -> bool:
+    async def open(self, start: Start, anew: str | None = None) -> Any:
         """A reset without the look, for whoever has more to do to the page first. Raises EnvironmentDown.
 
-        With `stay` a page that is there already is not loaded again: it begins afresh by itself. True if so.
+        A page that is there already and can begin afresh by itself need not be loaded again: `anew` is the
+        JavaScript expression for that. Returns its value, or None where the page was loaded. It runs while
+        storage is being wiped, so it is for pages that begin without storing anything.
         """
-        again = await self._wiped(start)
+        stays = anew if self._pages and self.page.url == start.url else None
+        again, value = await self._wiped(start, stays)
         if not again:
             await self._close_context()
             self._used = 0
-        self._clear(start, again)
+            self._clear(start)
         self.downloads.clear()
         if start.files is not None:
             self.files = Path(start.files).absolute()
@@ -199,15 +202,12 @@ class BrowserEnvironment:
             self.files = Path(self._temporary.name)
         if not again:
             await self._open(start.url)
-            return False
+            return None
         self._used += 1
-        stayed = stay and self.page.url == start.url
-        # Nothing is hovered over at the start. It takes a frame, and so does the first look: they share it.
-        self._leaving = asyncio.ensure_future(self.page.mouse.move(-1, -1))
-        if not stayed:
+        if stays is None:
             await self._go(start.url)
         self._spawn(self._forget_history())
-        return stayed
+        return value
 
     async def step(self, action: Action) -> Observation:
         restarted = await self._revive()
@@ -291,40 +291,50 @@ class BrowserEnvironment:
 
     # ---- opening and mending -----------------------------------------------------------------------------
 
-    async def _wiped(self, start: Start) -> bool:
-        """Whether the tab of the last episode can serve again, all that it left behind wiped.
+    async def _wiped(self, start: Start, anew: str | None) -> tuple[bool, Any]:
+        """Whether the tab of the last episode can serve again, all that it left behind wiped; and the value
+        of `anew`, by which the page then begins.
 
         A new context costs a new renderer process, most of a reset's time. Only the plainest case: same
         settings, one tab, one origin, nothing open; anything else gets a new one.
         """
         if self._context is None or not self._pages or self._used >= REUSES:
-            return False
+            return False, None
         same = replace(start, url="", files=None) == replace(self._start, url="", files=None)
         own = self._origins == (origin(start.url),) and not start.origins and start.session is None
         clean = not (
             self._dead or self._dialogs or self._parked or self._saving_now() or len(self._pages) > 1
         )
         if not (same and own and clean and start.url.startswith("http") and "#" not in start.url):
-            return False
+            return False, None
         if origin(self.page.url) != self._origins[0]:
-            return False
+            return False, None
+        self._clear(start, again=True)
+        storage = {"origin": self._origins[0], "storageTypes": "all"}
+        inside = {
+            "expression": f"sessionStorage.clear(); window.name = ''; {anew or ''}",
+            "awaitPromise": True,
+            "returnByValue": True,
+        }
         try:
             session = await self._protocol(self.page)
-            storage = {"origin": self._origins[0], "storageTypes": "all"}
-            inside = {"expression": "sessionStorage.clear(); window.name = ''"}
             wiping = asyncio.gather(
-                session.send("Runtime.evaluate", inside),
                 self._context.clear_cookies(),
                 session.send("Storage.clearDataForOrigin", storage),
+                session.send("Runtime.evaluate", inside),
             )
+            # Nothing is hovered over at the start. That takes a frame, which the first look shares.
+            self._leaving = asyncio.ensure_future(self.page.mouse.move(-1, -1))
             if not (await asyncio.wait({wiping}, timeout=ACTION_SECONDS))[0]:
                 wiping.cancel()  # a page that hangs answers nothing
-                return False
-            wiping.result()
+                return False, None
+            *_, answer = wiping.result()
         except Error:
-            return False
+            return False, None
+        if "exceptionDetails" in answer:
+            return False, None
         self._remove_files()
-        return True
+        return True, answer["result"].get("value")
 
     async def _open(self, url: str) -> None:
         """A fresh context and tab, at `url`. Raises EnvironmentDown."""

@@ -71,7 +71,7 @@ async def test_the_first_look_at_a_page_that_stays_has_nothing_hovered_over(url:
         env = browser.environment()
         first = await env.reset(Start(url))
         assert (await env.step(parse('hover(button("Mark"))'))).screenshot != first.screenshot
-        assert await env.open(Start(url), stay=True)
+        assert await env.open(Start(url), anew="'begun'") == "begun"
         look = await env.observe()
         assert look.screenshot == first.screenshot and look.text() == first.text()
 
@@ -97,7 +97,7 @@ async def test_anything_else_gets_a_new_tab(url: str, case: str) -> None:
             await asyncio.sleep(0.1)
         else:
             for _ in range(REUSES):
-                await env.open(Start(url), stay=True)
+                await env.open(Start(url), anew="1")
             assert env.page is page
         look = await env.reset(start)
         assert env.page is not page and await env.page.evaluate(LEFT) == NOTHING

@@ -84,9 +84,11 @@ class MiniWobTask:
 
     async def setup(self, env: Environment) -> tuple[str, Observation]:
         browser = _browser(env)
-        stayed = await browser.open(Start(self.url, viewport=VIEWPORT), stay=self.family not in FORGETFUL)
-        self.goal = await browser.page.evaluate(START, page_seed(self.seed))
-        if not stayed:  # else it is drawn at once, and the look itself finds out if it was not
+        begin = f"({START})({page_seed(self.seed)})"
+        anew = None if self.family in FORGETFUL else begin
+        self.goal = await browser.open(Start(self.url, viewport=VIEWPORT), anew)
+        if self.goal is None:  # else it is drawn at once, and the look itself finds out if it was not
+            self.goal = await browser.page.evaluate(begin)
             await browser.settle()
         look = await env.observe()
         await self.check(env, None)
