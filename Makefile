@@ -2,6 +2,7 @@
 # make run TASK='…'     set everything up, then do that task; exits 0 when it is done, 1 when not
 # make test             set everything up, then run the tests
 # make dataset          make the training data again, all of it (hours); SCALE=0.01 for a little of it
+# make model            train the model from nothing on the hardware that is there; MINUTES=60 for less
 # make lint             formatting, types, and which room may import which
 # make clean            remove the environment and caches; the state folder .shopfloor/ stays
 
@@ -13,7 +14,7 @@ export DEFAULT_TASK := Change my sign-off to "Kind regards, Heidi Shah".
 # Named after what it was made from, so that a changed dependency sets up again and nothing else does.
 STAMP := $(VENV)/.set-up-$(shell cat pyproject.toml constraints.txt setup.sh | sha256sum | cut -c 1-16)
 
-.PHONY: run test lint dataset clean setup
+.PHONY: run test lint dataset model clean setup
 
 # Someone who types the task has said yes to it; with no terminal nobody could be asked. It works on the demo app.
 run: $(STAMP)
@@ -32,6 +33,9 @@ lint: $(STAMP)
 
 dataset: $(STAMP)
 	@SCALE="$(SCALE)" VENV="$(VENV)" bash deploy/dataset.sh
+
+model: $(STAMP)
+	@VENV="$(VENV)" bash deploy/model.sh
 
 setup: $(STAMP)
 
