@@ -3,13 +3,16 @@
     shopfloor eval miniwob --policy oracle --episodes 20
     shopfloor eval helpdesk --model models/nano --blank --json > report.json
     shopfloor eval miniwob --protocol a --split test
+    shopfloor eval helpdesk --role reviewer --model models/nano --episodes 20
 
 `--protocol a` is BrowserGym's MiniWoB++ benchmark: 125 tasks, its own five seeds each, at most ten steps.
 
 The report goes to MLflow, and with `--json` to stdout, where `shopfloor train promote` can take it from. With
-`--out`, episodes are kept, and the same evaluation started again goes on where it was.
+`--out`, episodes are kept, and the same evaluation started again goes on where it was. `--role reviewer`
+measures the verdict at the end instead, on as many good episodes as near misses.
 
-Not covered: the figures themselves (`eval/runner.py`) and comparing two reports (`eval/statistics.py`).
+Not covered: the figures themselves (`eval/runner.py`, `eval/verdicts.py`) and comparing two reports
+(`eval/statistics.py`).
 """
 
 from __future__ import annotations
@@ -19,8 +22,8 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,16 +33,23 @@ if TYPE_CHECKING:
     from agents.clients import Endpoint
     from agents.policies import Policy
     from eval.runner import Attempt, Report
+    from eval.verdicts import Ask, Pair, Verdicts
     from trajectories.tasks import Task
 
 POLICIES = ("model", "oracle", "random", "team")
 SPLITS = ("train", "test", "webgum")
+NO_VERDICT = "no verdict"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("suite", metavar="SUITE|URL", help="helpdesk, miniwob or an explored site")
     parser.add_argument("--policy", choices=POLICIES, default="model", help="who decides (default: model)")
+    parser.add_argument(
+        "--role",
+        choices=("reviewer",),
+        help="measure this role's verdict on good and near-miss episodes, N pairs of each family",
+    )
     parser.add_argument(
         "--model",
         metavar="FOLDER|URL",
@@ -75,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"shopfloor eval: {problem}", file=sys.stderr)
         return 2
     try:
+        if args.role == "reviewer":
+            return _judged(args)
         report = asyncio.run(measure(args))
     except NoModel as error:
         print(f"shopfloor eval: {error}", file=sys.stderr)
@@ -113,6 +125,10 @@ def _wrong(args: argparse.Namespace) -> str | None:
         return "--workers must be at least 1"
     if args.policy in ("oracle", "random") and args.model:
         return f"--policy {args.policy} uses no model; leave --model out"
+    if args.role and (args.policy != "model" or args.protocol or args.blank or args.out):
+        return (
+            f"--role {args.role} takes no --policy, --protocol, --blank or --out: it makes its own episodes"
+        )
     if args.policy == "team" and args.blank:
         return "--blank shows what one policy reads; use --policy model"
     return None
@@ -247,6 +263,71 @@ async def _served(url: str) -> Endpoint:
     return Endpoint(url, name, key, brief, grammar)
 
 
+def _judged(args: argparse.Namespace) -> int:
+    """Measure the reviewer's verdict and report it."""
+    report = asyncio.run(measure_verdicts(args))
+    if args.json:
+        print(json.dumps(report.json()), flush=True)
+    _show_verdicts(report)
+    if not report.n:
+        print("shopfloor eval: no family gave a pair of a good episode and a near miss", file=sys.stderr)
+        return 1
+    _log_verdicts(report)
+    return 0
+
+
+async def measure_verdicts(args: argparse.Namespace) -> Verdicts:
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from eval.verdicts import measure as ask_on_pairs
+    from trajectories.suites import open_suite
+
+    families = _tasks(args) or open_suite(args.suite).families
+    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeRemainingColumn())
+    async with _reviewer(args.model) as (ask, label):
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            bar = progress.add_task(f"{args.suite}, pairs", total=len(families) * args.episodes)
+
+            def count(pair: Pair) -> None:
+                progress.advance(bar)
+
+            return await ask_on_pairs(
+                args.suite, families, args.episodes, args.seed, ask, args.workers, model=label, progress=count
+            )
+
+
+@asynccontextmanager
+async def _reviewer(model: str | None) -> AsyncIterator[tuple[Ask, str]]:
+    """The reviewer as the team has it, and a name for its weights."""
+    import os
+
+    from agents.clients import endpoint_for
+    from agents.reviewer import NoVerdict, Reviewer
+    from tools.actions import Action
+    from tools.observation import Observation
+
+    urls = ("SHOPFLOOR_REVIEWER_URL", "SHOPFLOOR_MODEL_URL")
+    if model is None and any(os.environ.get(url, "").strip() for url in urls):
+        endpoint = endpoint_for("reviewer", None)
+        found: AbstractAsyncContextManager[tuple[Endpoint, str]] = nullcontext((endpoint, endpoint.model))
+    else:
+        found = _endpoint(model)
+    async with found as (endpoint, label):
+        reviewer = Reviewer(endpoint)
+
+        async def ask(goal: str, look: Observation, history: Sequence[Action]) -> str:
+            try:
+                return (await reviewer.after(goal, look, history)).verdict
+            except NoVerdict:
+                return NO_VERDICT
+
+        try:
+            yield ask, label
+        finally:
+            await reviewer.close()
+
+
 def _team(endpoint: Endpoint, label: str) -> Attempt:
     """Coder, reviewer and actor on a whole task, with every approval given and no memory between tasks."""
     from agents.clients import ROLES, endpoint_for
@@ -334,6 +415,51 @@ def _show(report: Report) -> None:
         f"{report.steps:.1f} steps an episode, {report.seconds_per_step:.2f} s a step, "
         f"{report.errors} broke off, commit {report.commit[:12]}"
     )
+
+
+def _show_verdicts(report: Verdicts) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    title = f"{report.suite}: {report.role} {report.model}".strip()
+    table = Table("task", "balanced accuracy", "good: done", "near miss: not yet", "pairs", title=title)
+
+    def row(name: str, figures: Mapping[str, float]) -> None:
+        shares = (
+            f"{figures[of]:.1%} ± {figures[error]:.1%}"
+            for of, error in (
+                ("balanced_accuracy", "stderr"),
+                ("good", "good_stderr"),
+                ("near_miss", "near_miss_stderr"),
+            )
+        )
+        table.add_row(name, *shares, f"{figures['n']:.0f}")
+
+    for family, figures in report.by_task.items():
+        row(family, figures)
+    table.add_section()
+    row("all", report.json())
+    console = Console(stderr=True)
+    console.print(table)
+    for family, why in report.left_out.items():
+        console.print(f"left out: {family}, {why}", markup=False)
+    said = (f"{side.replace('_', ' ')}: {_words(words)}" for side, words in report.said.items())
+    console.print(f"{'; '.join(said)}; commit {report.commit[:12]}", markup=False)
+
+
+def _words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} {word}" for word, n in counts.items()) or "nothing"
+
+
+def _log_verdicts(report: Verdicts) -> None:
+    from training.tracking import start_run
+
+    names = ("suite", "role", "model", "seed", "episodes")
+    with start_run("eval", {name: getattr(report, name) for name in names}) as run:
+        figures = ("balanced_accuracy", "stderr", "good", "near_miss", "n")
+        run.log_metrics({name: float(getattr(report, name)) for name in figures})
+        run.log_metrics({f"balanced_accuracy.{f}": r["balanced_accuracy"] for f, r in report.by_task.items()})
+        run.log_json(report.json(), "report.json")
 
 
 def _log(report: Report) -> None:
