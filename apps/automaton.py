@@ -166,7 +166,7 @@ class Place:
 class Automaton:
     """One expression, compiled. Not thread-safe: one generation at a time walks it."""
 
-    def __init__(self, regex: str) -> None:
+    def __init__(self, regex: str, lead: str = "") -> None:
         if len(regex) > LONGEST:
             raise GrammarError(f"the regular expression is longer than {LONGEST:,} characters")
         try:
@@ -178,6 +178,7 @@ class Automaton:
         root = branches[0]
         if len(branches) > 1:
             root = _run([Either(branches, min(branch.least[0] for branch in branches))])
+        root = _run([*(_literal(ord(character)) for character in lead), *root.nodes])
         self._todos: dict[tuple[int, int, int], Todo | None] = {}
         self._states: dict[frozenset[int], State] = {}
         self.work = 0
@@ -278,16 +279,16 @@ class Automaton:
 
 
 class Automata:
-    """The compiled expressions that were used last."""
+    """The compiled expressions that were used last, each with `lead` before it."""
 
-    def __init__(self, size: int = 32) -> None:
-        self._size = size
+    def __init__(self, size: int = 32, lead: str = "") -> None:
+        self._size, self._lead = size, lead
         self._kept: OrderedDict[str, Automaton] = OrderedDict()
 
     def get(self, regex: str) -> Automaton:
         automaton = self._kept.pop(regex, None)
         if automaton is None or automaton.work > MAX_WORK // 2:
-            automaton = Automaton(regex)
+            automaton = Automaton(regex, self._lead)
         self._kept[regex] = automaton
         while len(self._kept) > self._size:
             self._kept.popitem(last=False)

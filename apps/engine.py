@@ -1,6 +1,6 @@
 """A vision-language model from a folder, answering one question at a time, held to a grammar if asked.
 
-Any `AutoModelForImageTextToText` with its `AutoProcessor`. The decoding loop is our own because every step
+Any `AutoModelForImageTextToText` with its processor. The decoding loop is our own because every step
 chooses among the tokens that the grammar allows: greedily the likeliest, or by sampling among them.
 What the grammar leaves no choice about is appended without asking the model token by token. An answer
 under a grammar is whole even when its tokens run short, as long as the shortest one fits.
@@ -59,15 +59,16 @@ class Engine:
 
     def __init__(self, folder: Path) -> None:
         import torch
-        from transformers import AutoModelForImageTextToText, AutoProcessor
+        from transformers import AutoModelForImageTextToText
         from transformers.utils import logging
 
         from apps.forward import forward
+        from training.processors import load_processor
 
         logging.disable_progress_bar()
         self.folder = folder
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.processor: Any = AutoProcessor.from_pretrained(folder)
+        self.processor: Any = load_processor(folder)
         auto: Any = AutoModelForImageTextToText
         self.model: Any = auto.from_pretrained(folder, dtype=torch.float32).to(self.device).eval()
         if "OMP_NUM_THREADS" not in os.environ and self.model.num_parameters() < SMALL:
@@ -76,7 +77,8 @@ class Engine:
             torch.set_num_threads(1)
         self._torch = torch
         self._lock = threading.Lock()
-        self._automata = Automata()
+        self._lead = lead(self.processor)
+        self._automata = Automata(lead=self._lead)
         self._kept: _Kept | None = None
         self._forward = forward(self.model)
         self._tokens = Tokens(self.processor.tokenizer, self.model)
@@ -207,6 +209,7 @@ class _Answer:
         self._place = automaton.start if automaton else None
         self._cancelled = cancelled
         self._ids: list[int] = []
+        self._skip = len(engine._lead.encode()) if automaton else 0  # bytes that are not of the answer
         self._text = Written(stop, emit, strip=automaton is None)
         self._logprob = 0.0
 
@@ -243,7 +246,9 @@ class _Answer:
         data = b"".join(self._tokens.bytes[token] for token in new)
         if self._place and self._automaton:
             self._place = self._automaton.advance(self._place, data)
-        return self._text.add(data)
+        skipped = min(self._skip, len(data))
+        self._skip -= skipped
+        return self._text.add(data[skipped:])
 
     def _forced(self) -> list[int]:
         """Tokens of the text that must come next, as the tokenizer itself would write them.
@@ -305,6 +310,20 @@ class _Answer:
         if not found:
             raise GrammarError("no token of this model can go on with the regular expression here")
         return found
+
+
+def lead(processor: Any) -> str:
+    """The white space that this chat format has before every answer, as in SmolVLM's `Assistant: done`.
+
+    The model has learnt it as part of the first word, so an answer under a grammar begins with it too.
+    """
+    asked, said = (
+        {"role": role, "content": [{"type": "text", "text": "x"}]} for role in ("user", "assistant")
+    )
+    prompt = processor.apply_chat_template([asked], add_generation_prompt=True)
+    whole = processor.apply_chat_template([asked, said])
+    after = whole[len(prompt) :] if whole.startswith(prompt) else ""
+    return str(after[: len(after) - len(after.lstrip())])
 
 
 def merged(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

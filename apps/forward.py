@@ -49,6 +49,9 @@ class Transformers:
         self._model = model
 
     def begin(self, inputs: Any) -> tuple[torch.Tensor, Any]:
+        inner: Any = getattr(self._model, "model", None)
+        if hasattr(inner, "rope_deltas"):
+            inner.rope_deltas = None  # Qwen-VL would add the last picture's to a prompt that has none
         output = self._model(**inputs, use_cache=True, logits_to_keep=1)
         return output.logits[0, -1].float().cpu(), output.past_key_values
 

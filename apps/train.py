@@ -233,13 +233,13 @@ def _rows_of(
 ) -> list[dict[str, Any]]:
     """A run's rows, made once, by `make` from what shrinks a screenshot: thousands of them take minutes."""
     import pandas as pd
-    from transformers import AutoProcessor
 
+    from training.processors import load_processor
     from training.sft import shrinker
 
     kept = out / "rows.parquet"
     if not kept.exists():
-        made = pd.DataFrame(make(shrinker(AutoProcessor.from_pretrained(start))))
+        made = pd.DataFrame(make(shrinker(load_processor(start))))
         made.to_parquet(kept.with_suffix(".new"))
         kept.with_suffix(".new").rename(kept)
     return pd.read_parquet(kept).to_dict("records")

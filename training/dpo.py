@@ -23,6 +23,7 @@ from typing import Any
 
 from agents.prompts import Role
 from training import nano
+from training.processors import load_processor
 from training.sft import SHARE, dataset, preflight, progress
 from trajectories.episode import image_name
 from trajectories.examples import NOT_YET, UNFIT, examples
@@ -171,13 +172,13 @@ def optimise(start: str | Path, rows: Rows, recipe: Recipe, out: Path, report_to
     of the result. `out` keeps checkpoints; an interrupted run goes on from the last one. Raises
     PreflightError where rows and model do not fit each other."""
     import torch
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoModelForImageTextToText
     from transformers.trainer_callback import PrinterCallback
     from transformers.trainer_utils import get_last_checkpoint
     from trl import DPOConfig, DPOTrainer
 
     gpu = torch.cuda.is_available()
-    processor = AutoProcessor.from_pretrained(start)
+    processor = load_processor(start)
     model = AutoModelForImageTextToText.from_pretrained(start, dtype=torch.float32)
     preflight(model, processor, rows[:: max(1, len(rows) // 2000)])
     trainer = DPOTrainer(
@@ -217,13 +218,13 @@ def optimise(start: str | Path, rows: Rows, recipe: Recipe, out: Path, report_to
 def log_probabilities(model: str | Path, rows: Rows, batch: int = 8) -> list[tuple[float, float]]:
     """What a model gives each pair: the log-probabilities of the chosen and the rejected answer, whole."""
     import torch
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoModelForImageTextToText
     from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     auto: Any = AutoModelForImageTextToText
     loaded = auto.from_pretrained(model, dtype=torch.float32).to(device).eval()
-    collate = DataCollatorForVisionPreference(AutoProcessor.from_pretrained(model))
+    collate = DataCollatorForVisionPreference(load_processor(model))
     data = dataset(rows, ANSWERS)
     found: list[tuple[float, float]] = []
     for first in range(0, len(rows), batch):

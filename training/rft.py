@@ -261,9 +261,9 @@ def mixed(
 
 
 def _shrinker(model: Path) -> Callable[[bytes], bytes]:
-    from transformers import AutoProcessor
+    from training.processors import load_processor
 
-    return shrinker(AutoProcessor.from_pretrained(model))
+    return shrinker(load_processor(model))
 
 
 def _trained(model: Path, rows: Rows, recipe: Recipe, folder: Path) -> Path:

@@ -141,7 +141,7 @@ def preflight(model: Any, processor: Any, rows: list[dict[str, Any]]) -> None:
 
     token = model.config.image_token_id
     length = getattr(model.config.text_config, "max_position_embeddings", 1 << 30)
-    features: int | None = None
+    features: dict[tuple[int, int], int] = {}  # by a picture's size, which many models don't make the same
     for number, row in enumerate(rows):
         parts = [{"type": "image"}] if row["image"] else []
         asked = [{"role": "user", "content": [*parts, {"type": "text", "text": row["prompt"]}]}]
@@ -149,20 +149,21 @@ def preflight(model: Any, processor: Any, rows: list[dict[str, Any]]) -> None:
         if row["image"]:
             picture = Image.open(io.BytesIO(row["image"])).convert("RGB")
             inputs = processor(text=text, images=[picture], return_tensors="pt")
-            if features is None:
+            if picture.size not in features:
                 kept = {k: v for k, v in inputs.items() if k.startswith("pixel") or k.startswith("image")}
                 with torch.no_grad():
                     made = model.get_image_features(**kept)
                 made = getattr(made, "pooler_output", made)
-                features = (
+                features[picture.size] = (
                     sum(len(m) for m in made) if isinstance(made, list | tuple) else made.shape[:-1].numel()
                 )
+            expected = features[picture.size]
         else:
-            inputs = processor(text=text, return_tensors="pt")
+            inputs, expected = processor(text=text, return_tensors="pt"), 0
         tokens = int((inputs["input_ids"] == token).sum())
-        if tokens != (features or 0) * bool(row["image"]):
+        if tokens != expected:
             raise PreflightError(
-                f"row {number}: {tokens} image tokens, {features} image features; is this its own processor?"
+                f"row {number}: {tokens} image tokens, {expected} image features; is this its own processor?"
             )
         if inputs["input_ids"].shape[1] > length:
             raise PreflightError(
@@ -195,15 +196,16 @@ def fine_tune(
     the end, so that the result is served like any other.
     """
     import torch
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoModelForImageTextToText
     from transformers.trainer_callback import PrinterCallback
     from transformers.trainer_utils import get_last_checkpoint
     from trl import SFTConfig, SFTTrainer
 
     from training import nano
+    from training.processors import load_processor
 
     gpu = torch.cuda.is_available()
-    processor = AutoProcessor.from_pretrained(start)
+    processor = load_processor(start)
     model = AutoModelForImageTextToText.from_pretrained(start, dtype=torch.float32)
     preflight(model, processor, rows[:: max(1, len(rows) // 2000)])
     peft_config = None
