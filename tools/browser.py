@@ -334,7 +334,7 @@ class BrowserEnvironment:
         if "exceptionDetails" in answer:
             return False, None
         self._remove_files()
-        return True, answer["result"].get("value")
+        return True, answer["result"].get("value") if anew else None
 
     async def _open(self, url: str) -> None:
         """A fresh context and tab, at `url`. Raises EnvironmentDown."""

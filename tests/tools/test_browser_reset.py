@@ -74,6 +74,8 @@ async def test_the_first_look_at_a_page_that_stays_has_nothing_hovered_over(url:
         assert await env.open(Start(url), anew="'begun'") == "begun"
         look = await env.observe()
         assert look.screenshot == first.screenshot and look.text() == first.text()
+        assert await env.open(Start(url + "next"), anew="'begun'") is None  # another page: that one is loaded
+        assert env.page.url == url + "next"
 
 
 @pytest.mark.parametrize("case", ["other settings", "two tabs", "a dialog", "a hung page", "worn out"])
