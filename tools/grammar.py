@@ -23,19 +23,23 @@ POINT = r"(?:1000|0|[1-9][0-9]{0,2})"
 KEYS = r'"(?:(?:Control|Shift|Alt|Meta)\+){0,3}(?:[A-Za-z0-9]|[A-Z][a-z]+[A-Za-z]{0,9}|F[0-9]{1,2})"'
 PATH = rf"\[{POINT}, {POINT}(?:, {POINT}, {POINT}){{1,40}}\]"
 LONGEST_COPY = 24  # words
+# What is typed and stands nowhere: a sum, a guess, a date or time written otherwise.
+FIGURES = r"-?[0-9]{1,6}(?:\.[0-9]{1,2})?|[0-9]{1,4}[-/:][0-9]{1,2}(?:[-/:][0-9]{1,4}| [AP]M)?"
 
 
 def action_regex(observation: Observation, sources: Iterable[str] | None = None) -> str:
     """The regular expression of the actions that make sense on this page, the element said first.
 
-    With `sources` (goal, notes), text values are runs of words from them and from the page;
-    otherwise any text. Matching is meant whole (`fullmatch`).
+    With `sources` (goal, notes), text values are runs of words from them (in capitals or small letters too)
+    and from the page, or figures; otherwise any text. Matching is meant whole (`fullmatch`).
     """
     if sources is None:
         text = ANY_TEXT
     else:
         values = [e.value for e in observation.elements if e.value]
-        text = copied([*sources, *values, *(e.name for e in observation.elements)])
+        said = list(sources)
+        cased = [change(source) for source in said for change in (str.upper, str.lower)]
+        text = copied([*said, *cased, *values, *(e.name for e in observation.elements)])
     refs = up_to(max((e.ref or 0 for e in observation.actionable()), default=0))
     written: list[str] = []
     texts: list[
@@ -54,7 +58,7 @@ def action_regex(observation: Observation, sources: Iterable[str] | None = None)
             if len(observation.tabs) > 1:
                 written.append(rf"tab_focus\([0-{min(9, len(observation.tabs) - 1)}]\)")
         elif name == "noop":
-            written.append(r"noop\(\)")
+            written.append(r"noop\((?:[1-9][0-9]{1,3})?\)")
         elif name == "report_infeasible":
             written.append(rf"report_infeasible\({ANY_TEXT}\)")
         elif kinds == ["text"]:
@@ -104,7 +108,7 @@ def up_to(most: int) -> str:
 
 
 def copied(sources: Iterable[str]) -> str:
-    """A string literal whose text is a run of up to `LONGEST_COPY` whole words of one source.
+    """A string literal whose text is a run of up to `LONGEST_COPY` whole words of one source, or `FIGURES`.
 
     Surrounding punctuation may be left off: `"Ada".` in a source allows `Ada`.
     """
@@ -119,7 +123,7 @@ def copied(sources: Iterable[str]) -> str:
                 run = _word(word) + (f"(?: {run})?" if run else "")
             runs.add(run)
     # Longest alternatives first does not matter for viability: a partial match tries them all.
-    return '"(?:' + "|".join(sorted(runs)) + ')?"'
+    return '"(?:' + "|".join([FIGURES, *sorted(runs)]) + ')?"'
 
 
 def _word(word: str) -> str:
