@@ -1,9 +1,7 @@
 """The actor: a model that looks at the page and decides the next action.
 
 An answer that is no action of the table, or points at nothing on the page, is asked again once with the error
-in words; after that the decision is a `noop` marked invalid, so a roll-out counts it and goes on. Where the
-endpoint takes a grammar, what was acted on in vain, so that the page reads as before, is not acted on again
-while it reads so: a small model would else do the same for ever.
+in words; after that the decision is a `noop` marked invalid, so a roll-out counts it and goes on.
 
 Not covered: the team around it (`team.py`).
 """
@@ -11,9 +9,7 @@ Not covered: the team around it (`team.py`).
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
 from agents import prompts
@@ -23,7 +19,6 @@ from tools.actions import Action, ActionError, Named, parse
 from tools.grammar import action_regex
 from tools.observation import Observation
 
-EPISODES = 64  # at once, at most
 FENCE = re.compile(r"```(?:\w+\n)?(.*?)```", re.DOTALL)
 
 
@@ -36,7 +31,6 @@ class ModelPolicy:
         self.copy_values = copy_values
         self.temperature = temperature
         self._model = ChatModel(endpoint)
-        self._before: OrderedDict[str, _Before] = OrderedDict()  # by goal: one policy serves many episodes
 
     async def decide(self, goal: str, observation: Observation, history: Sequence[Action]) -> Decision:
         """The next action. Raises ModelDown when the endpoint can't be asked."""
@@ -44,8 +38,7 @@ class ModelPolicy:
         messages = prompts.messages("actor", text, observation.screenshot, brief=self.endpoint.brief)
         regex = None
         if self.endpoint.grammar:
-            vain = self._in_vain(goal, observation, history)
-            regex = action_regex(observation, [goal] if self.copy_values else None, vain)
+            regex = action_regex(observation, sources=[goal] if self.copy_values else None)
         asked = answered = 0
         for last in (False, True):
             reply = await self._model.ask(messages, regex=regex, temperature=self.temperature)
@@ -64,28 +57,8 @@ class ModelPolicy:
                 ]
         return Decision(Action("noop"), reply.text, False, asked, answered)
 
-    def _in_vain(self, goal: str, observation: Observation, history: Sequence[Action]) -> frozenset[int]:
-        """Refs that were acted on since the page last read otherwise; all of them are open again then."""
-        text, vain = observation.text(), frozenset[int]()
-        before = self._before.pop(goal, None)
-        if before and history and before.steps == len(history) - 1 and before.text == text:
-            vain = before.vain | {target for target in history[-1].targets[:1] if isinstance(target, int)}
-        self._before[goal] = _Before(len(history), text, vain)
-        while len(self._before) > EPISODES:
-            self._before.popitem(last=False)
-        return vain
-
     async def close(self) -> None:
         await self._model.close()
-
-
-@dataclass(frozen=True)
-class _Before:
-    """What an episode's last decision was made on."""
-
-    steps: int
-    text: str
-    vain: frozenset[int]
 
 
 @cache

@@ -12,7 +12,7 @@ Not covered: holding a decoder to it (`apps/engine.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from tools.actions import ACTIONS, quote
 from tools.observation import EDITABLE, Element, Observation, shorten
@@ -27,9 +27,7 @@ LONGEST_COPY = 24  # words
 FIGURES = r"-?[0-9]{1,6}(?:\.[0-9]{1,2})?|[0-9]{1,4}[-/:][0-9]{1,2}(?:[-/:][0-9]{1,4}| [AP]M)?"
 
 
-def action_regex(
-    observation: Observation, sources: Iterable[str] | None = None, without: Collection[int] = ()
-) -> str:
+def action_regex(observation: Observation, sources: Iterable[str] | None = None) -> str:
     """The regular expression of the actions that make sense on this page, the element said first.
 
     With `sources` (goal, notes), text values are runs of words from them (in capitals or small letters too)
@@ -48,7 +46,7 @@ def action_regex(
         str
     ] = []  # beginnings of calls that end in a text, which is by far the longest part: it comes once
     for element in observation.actionable():
-        if "disabled" not in element.states and element.ref not in without:
+        if "disabled" not in element.states:
             written.append(_element_calls(element, refs))
             if element.role in EDITABLE and not element.options:
                 texts.append(rf"{_said(element)}fill\({element.ref}, ")
