@@ -24,10 +24,12 @@ WANTED: dict[str, Change | str] = {
     'Change my sign-off to "Kind regards, Heidi Shah".': Change.of(
         "settings", 1, signature="Kind regards, Heidi Shah"
     ),
-    "Report the colour of the lamp.": Change.of("reports", None, colour="yellow"),
+    'Change the email of the customer "Tina Torres" to "tina@new.org".': Change.of(
+        "customers", 5, email="tina@new.org"
+    ),
     'Open the customer "Tina Torres".': "/customers/5",
     'Show only the tickets with severity "urgent".': "/tickets?state=&priority=urgent",
-    'Open the ticket "Screen xzxqcs7 makes noise".': "/tickets/6",
+    'Change the language to "English".': Change.of("settings", 1, language="en"),
 }
 
 
