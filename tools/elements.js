@@ -477,7 +477,7 @@
     if (document.body) walk(document.body, { el: document.body, clip: view, anchored: view, mute: false, drawn: true, events: true, pointer: false, owner: null });
     flush();
     return { items: items.map(({ bare, ...i }) => i), hidden, focused, version: version(), title: document.title, url: location.href,
-      scroll: [scrollX, scrollY], state: document.readyState };
+      state: document.readyState };
   }
 
   // ---- before acting ---------------------------------------------------------------------------------------------

@@ -42,9 +42,7 @@ def action_regex(observation: Observation, sources: Iterable[str] | None = None)
         text = copied([*said, *cased, *values, *(e.name for e in observation.elements)])
     refs = up_to(max((e.ref or 0 for e in observation.actionable()), default=0))
     written: list[str] = []
-    texts: list[
-        str
-    ] = []  # beginnings of calls that end in a text, which is by far the longest part: it comes once
+    texts: list[str] = []  # beginnings of calls that end in a text: by far the longest part, it comes once
     for element in observation.actionable():
         if "disabled" not in element.states:
             written.append(_element_calls(element, refs))
