@@ -55,7 +55,7 @@ SETTLE_SECONDS = 2.0
 STILL_SECONDS = 0.5  # for a page that moved while it was looked at
 NAVIGATIONS = frozenset({"goto", "go_back"})
 READING = frozenset({"GET", "HEAD"})
-REUSES = 200  # episodes in one tab at most: pages leak, and a renderer's memory only grows
+REUSES = 50  # episodes in one tab at most: pages leak, and a renderer's memory only grows
 UNWAITED = frozenset({"websocket", "eventsource", "media", "ping"})  # requests that may never end
 
 T = TypeVar("T")

@@ -24,7 +24,7 @@ from typing import Any
 from agents.prompts import Role
 from training import nano
 from training.processors import load_processor
-from training.sft import SHARE, dataset, preflight, progress
+from training.sft import SHARE, dataset, options, preflight, run
 from trajectories.episode import image_name
 from trajectories.examples import NOT_YET, UNFIT, examples
 from trajectories.store import Store
@@ -173,11 +173,8 @@ def optimise(start: str | Path, rows: Rows, recipe: Recipe, out: Path, report_to
     PreflightError where rows and model do not fit each other."""
     import torch
     from transformers import AutoModelForImageTextToText
-    from transformers.trainer_callback import PrinterCallback
-    from transformers.trainer_utils import get_last_checkpoint
     from trl import DPOConfig, DPOTrainer
 
-    gpu = torch.cuda.is_available()
     processor = load_processor(start)
     model = AutoModelForImageTextToText.from_pretrained(start, dtype=torch.float32)
     preflight(model, processor, rows[:: max(1, len(rows) // 2000)])
@@ -186,31 +183,13 @@ def optimise(start: str | Path, rows: Rows, recipe: Recipe, out: Path, report_to
         processing_class=processor,
         train_dataset=dataset(rows, ANSWERS),
         args=DPOConfig(
-            output_dir=str(out / "checkpoints"),
-            max_steps=recipe.steps,
-            per_device_train_batch_size=recipe.batch,
-            learning_rate=recipe.rate,
-            lr_scheduler_type="cosine",
-            warmup_steps=min(100, recipe.steps // 10),
-            adam_beta2=0.95,
+            **options(recipe, out, report_to),
             beta=recipe.beta,
-            max_length=None,
             gradient_checkpointing=False,
-            bf16=gpu,
-            use_cpu=not gpu,
-            dataloader_pin_memory=gpu,
             logging_steps=10,
-            save_steps=recipe.save_steps,
-            save_total_limit=2,
-            seed=recipe.seed,
-            report_to=report_to,
-            disable_tqdm=True,
         ),
     )
-    (out / "checkpoints").mkdir(parents=True, exist_ok=True)
-    trainer.remove_callback(PrinterCallback)  # it writes to stdout, which is for results
-    trainer.add_callback(progress())
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out / "checkpoints")))
+    run(trainer, out)
     nano.save(trainer.model.cpu(), processor, out / "model")
     return out / "model"
 

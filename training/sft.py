@@ -197,14 +197,11 @@ def fine_tune(
     """
     import torch
     from transformers import AutoModelForImageTextToText
-    from transformers.trainer_callback import PrinterCallback
-    from transformers.trainer_utils import get_last_checkpoint
     from trl import SFTConfig, SFTTrainer
 
     from training import nano
     from training.processors import load_processor
 
-    gpu = torch.cuda.is_available()
     processor = load_processor(start)
     model = AutoModelForImageTextToText.from_pretrained(start, dtype=torch.float32)
     preflight(model, processor, rows[:: max(1, len(rows) // 2000)])
@@ -218,31 +215,9 @@ def fine_tune(
         processing_class=processor,
         train_dataset=dataset(rows),
         peft_config=peft_config,
-        args=SFTConfig(
-            output_dir=str(out / "checkpoints"),
-            max_steps=recipe.steps,
-            per_device_train_batch_size=recipe.batch,
-            learning_rate=recipe.rate,
-            lr_scheduler_type="cosine",
-            warmup_steps=min(100, recipe.steps // 10),
-            adam_beta2=0.95,
-            max_length=None,
-            completion_only_loss=True,
-            bf16=gpu,
-            use_cpu=not gpu,
-            dataloader_pin_memory=gpu,
-            logging_steps=20,
-            save_steps=recipe.save_steps,
-            save_total_limit=2,
-            seed=recipe.seed,
-            report_to=report_to,
-            disable_tqdm=True,
-        ),
+        args=SFTConfig(**options(recipe, out, report_to), completion_only_loss=True, logging_steps=20),
     )
-    (out / "checkpoints").mkdir(parents=True, exist_ok=True)
-    trainer.remove_callback(PrinterCallback)  # it writes to stdout, which is for results
-    trainer.add_callback(progress())
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out / "checkpoints")))
+    run(trainer, out)
     trained: Any = trainer.model
     if recipe.lora:
         trained = trained.merge_and_unload()
@@ -250,8 +225,44 @@ def fine_tune(
     return out / "model"
 
 
-def progress() -> Any:
-    """A trainer's callback that says on stderr how the run goes."""
+def options(recipe: Any, out: Path, report_to: str) -> dict[str, Any]:
+    """What every TRL trainer here is told: the recipe's figures, and the hardware that is there."""
+    import torch
+
+    gpu = torch.cuda.is_available()
+    return {
+        "output_dir": str(out / "checkpoints"),
+        "max_steps": recipe.steps,
+        "per_device_train_batch_size": recipe.batch,
+        "learning_rate": recipe.rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": min(100, recipe.steps // 10),
+        "adam_beta2": 0.95,
+        "max_length": None,
+        "bf16": gpu,
+        "use_cpu": not gpu,
+        "dataloader_pin_memory": gpu,
+        "save_steps": recipe.save_steps,
+        "save_total_limit": 2,
+        "seed": recipe.seed,
+        "report_to": report_to,
+        "disable_tqdm": True,
+    }
+
+
+def run(trainer: Any, out: Path) -> None:
+    """Train, from the last checkpoint in `out` if there is one, and say on stderr how it goes."""
+    from transformers.trainer_callback import PrinterCallback
+    from transformers.trainer_utils import get_last_checkpoint
+
+    (out / "checkpoints").mkdir(parents=True, exist_ok=True)
+    trainer.remove_callback(PrinterCallback)  # it writes to stdout, which is for results
+    trainer.add_callback(_progress())
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out / "checkpoints")))
+
+
+def _progress() -> Any:
+    """What a run says of itself while it goes on, to stderr."""
     from transformers import TrainerCallback
 
     class Progress(TrainerCallback):
