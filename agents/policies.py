@@ -19,7 +19,8 @@ class Decision:
     """An action, and what was said in making it.
 
     `said` is the model's own text; `valid` is False when it was no action of the table (the action is then
-    `noop()`); tokens are counted as the endpoint reports them.
+    `noop()`); tokens are counted as the endpoint reports them. `better` is what an expert at hand would have
+    done instead.
     """
 
     action: Action
@@ -27,6 +28,7 @@ class Decision:
     valid: bool = True
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    better: Action | None = None
 
 
 class Policy(Protocol):

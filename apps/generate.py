@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trajectories.shards import Folder, Plan
 
-POLICIES = ("oracle", "random", "model", "near-miss")
+POLICIES = ("oracle", "random", "model", "dagger", "near-miss")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -146,7 +146,7 @@ def _plan(args: argparse.Namespace) -> Plan:
                 f"no family {', '.join(unknown)} in {args.target}; there are {', '.join(suite.families)}"
             )
     model = ""
-    if args.policy == "model":
+    if args.policy in ("model", "dagger"):
         from agents.clients import endpoint_for
 
         model = endpoint_for("actor", None).model

@@ -22,9 +22,10 @@ import pandas as pd
 from PIL import Image
 
 from agents import prompts
-from tools.actions import Action
+from tools.actions import Action, parse
 from tools.observation import Observation
 from training.screens import Artist, Question, Screen
+from trajectories.dagger import NAME as DAGGER
 from trajectories.episode import Episode
 from trajectories.examples import NOT_YET, examples, pairs
 from trajectories.goals import reword
@@ -35,6 +36,7 @@ PLAIN = 4  # plain questions kept for each page
 MIDWAY = 2  # times a form is asked about partly filled in
 DONE = 'send_msg_to_user("done")'
 MOST = 5.0  # times as often as a task of one step
+KNOWN = 0.25  # share of its weight that a family keeps in which the model was never wrong
 LOOKING = 6  # times as often: seeing is slower to learn than reading
 PLACE = re.compile(r"\bmouse_\w+\(")  # an answer in coordinates, which 128 pixels a side are too few for
 ASKED = re.compile(r"\n(?=did: |goal: )")  # no line of a page begins like that
@@ -49,6 +51,7 @@ class Page:
     picture: bytes | None
     own: tuple[Question, ...]
     others: tuple[Question, ...]
+    missed: bool | None = None  # whether the model was wrong here; None where it was not asked
 
     @property
     def ends(self) -> bool:
@@ -87,7 +90,10 @@ def pages(episodes: Iterable[Episode], shrink: Callable[[bytes], bytes], seed: i
             plain = Artist(str(draw.random())).asides(look, PLAIN)
             others = suite.asides(episode, at, ASIDES, draw) if suite else ()
             asked_too = [_asked(goal, look, history, action, draw) for goal, action in others]
-            yield Page(family, look.text() + "\n", picture, tuple(questions), (*asked_too, *plain))
+            others_too = (*asked_too, *plain)
+            yield Page(
+                family, look.text() + "\n", picture, tuple(questions), others_too, _missed(episode, at)
+            )
             for half, done, goal, action in suite.midway(episode, at, MIDWAY, draw) if suite else ():
                 before = (*history, *done)
                 said = _said(goal, draw)
@@ -96,6 +102,13 @@ def pages(episodes: Iterable[Episode], shrink: Callable[[bytes], bytes], seed: i
                 others = suite.asides(episode, at, ASIDES // 2, draw, half) if suite else ()
                 asked_too = [_asked(goal, half, before, action, draw) for goal, action in others]
                 yield Page(family, half.text() + "\n", picture, (follows, review), tuple(asked_too))
+
+
+def _missed(episode: Episode, at: int) -> bool | None:
+    better = episode.extra.get("better", {}).get(str(at))
+    if better is None or episode.policy != DAGGER:
+        return None
+    return bool(parse(better) != episode.steps[at].decision.action)
 
 
 def _asked(
@@ -126,6 +139,7 @@ def write(found: Iterable[Page], file: Path) -> None:
             "picture": p.picture,
             "own": [[q.text, q.answer] for q in p.own],
             "others": [[q.text, q.answer] for q in p.others],
+            "missed": p.missed,
         }
         for p in found
     ]
@@ -142,27 +156,34 @@ class Album:
         for row in pd.read_parquet(file).to_dict("records"):
             own, others = (tuple(Question(*pair) for pair in row[k]) for k in ("own", "others"))
             if own := tuple(question for question in own if not PLACE.search(question.answer)):
-                page = Page(row["family"], row["text"], row["picture"], own, others)
+                page = Page(row["family"], row["text"], row["picture"], own, others, row["missed"])
                 self.families[page.family].append(page)
         self.ends = {family: [page for page in found if page.ends] for family, found in self.families.items()}
+        self.missed = {family: [p for p in found if p.missed] for family, found in self.families.items()}
         self._weights = {family: self._weight(family) for family in sorted(self.families)}
 
     def _weight(self, family: str) -> float:
         """Decisions an episode, so that one of a long task is seen as often as one of a short task; at most
-        `MOST`, or a few long tasks would take nearly all of the time."""
+        `MOST`, or a few long tasks would take nearly all of the time. The more often a model was wrong where
+        it was asked, the more."""
         asked = [question for page in self.families[family] for question in page.own]
         episodes = sum(question.answer == "act(goal)" for question in asked)  # once each
         acts = sum(question.acts for question in asked)
-        return min(MOST, max(1, acts) / max(1, episodes) * (LOOKING if _looks_only(family) else 1))
+        decisions = min(MOST, max(1, acts) / max(1, episodes) * (LOOKING if _looks_only(family) else 1))
+        asked_model = sum(page.missed is not None for page in self.families[family])
+        return decisions * (KNOWN + len(self.missed[family]) / asked_model if asked_model else 1)
 
     def page(self, draw: random.Random) -> Page:
         """Any page: its family first, so that rare families count as much as common ones.
 
-        One page in four is where a goal was met, or the model would hardly ever see what that looks like.
+        One page in four is where a goal was met, or the model would hardly ever see what that looks like, and
+        one in four where the model was wrong.
         """
         (family,) = draw.choices(list(self._weights), list(self._weights.values()))
         ends = self.ends[family]
-        return draw.choice(ends if ends and draw.random() < 0.25 else self.families[family])
+        kind = draw.random()
+        missed = self.missed[family] if kind > 0.75 else []
+        return draw.choice((ends if kind < 0.25 else missed) or self.families[family])
 
     def texts(self) -> Iterator[str]:
         """Every page with its questions and answers, to learn a tokenizer from."""

@@ -5,9 +5,9 @@
     reviewer  page, goal, program             ->  approve / revise
               page, what was done, goal       ->  done / not yet
 
-Texts come from `agents.prompts`, the same functions that serve. What a perturbation did stands in the
-history but is never an answer: that is what the oracle would have done there. Failed episodes give the
-reviewer counter-examples and nothing to imitate.
+Texts come from `agents.prompts`, the same functions that serve. What strayed stands in the history but is
+never an answer: that is what the oracle would have done there, whatever came of the episode. Apart from that
+failed episodes give the reviewer counter-examples and nothing to imitate.
 
 Not covered: how rows become tokens (`training/sft.py`).
 """
@@ -43,8 +43,8 @@ class Example:
 def examples(episode: Episode, other: Episode | None = None) -> Iterator[Example]:
     """The examples of one episode. `other`, of the same family, lends values for a program to adapt."""
     draw = random.Random(episode.id)
+    yield from _actor(episode)
     if episode.outcome.success:
-        yield from _actor(episode)
         yield from _coder(episode, other, draw)
     yield from _reviewer(episode, draw)
 
@@ -71,9 +71,10 @@ def _actor(episode: Episode) -> Iterator[Example]:
     history: list[Action] = []
     instead: dict[str, str] = episode.extra.get("better", {})
     for number, step in enumerate(episode.steps):
-        strayed = step.by == "random"
-        answer = instead.get(str(number)) if strayed else str(step.decision.action)
-        if answer is not None and (strayed or step.decision.valid):
+        answer = instead.get(str(number))
+        if answer is None and episode.outcome.success and step.by != "random" and step.decision.valid:
+            answer = str(step.decision.action)
+        if answer is not None:
             text = prompts.actor_text(episode.goal, step.observation, history)
             yield Example("actor", episode.task, text, answer, step.observation.screenshot)
         history.append(step.decision.action)
@@ -144,7 +145,7 @@ def _slip(actions: list[Action], draw: random.Random) -> list[Action] | None:
 
 
 def _program(episode: Episode) -> Program | None:
-    if any(step.by == "random" for step in episode.steps):
+    if "better" in episode.extra or any(step.by == "random" for step in episode.steps):
         return None
     taken = [(s.observation, s.decision, s.by) for s in episode.steps]
     return compile_program(taken, episode.final)

@@ -44,7 +44,7 @@ from agents.clients import ChatModel, Endpoint, ModelDown, endpoint_for
 from agents.policies import Policy, RandomPolicy
 from tools.actions import parse
 from tools.environment import EnvironmentDown
-from trajectories import cluster, nearmiss
+from trajectories import cluster, dagger, nearmiss
 from trajectories.episode import Episode, image_name
 from trajectories.goals import faithful, teacher_endpoint
 from trajectories.rollout import Job, discard_unfinished, job_ids, oracle_policy, roll_out_all
@@ -403,6 +403,8 @@ def _policy(plan: Plan) -> tuple[str, Any]:
 
         return "random", at_random
     endpoint = endpoint_for("actor", None)
+    if plan.policy == dagger.NAME:
+        return dagger.NAME, lambda task: dagger.DaggerPolicy(task, model_policy(endpoint, 0.0))
     return endpoint.model, lambda task: model_policy(endpoint, 0.7)
 
 
@@ -489,8 +491,9 @@ def _kept(rows: list[Row], work: _Work) -> Iterator[Episode]:
 
 
 def preferences(episodes: Iterator[Episode]) -> Iterator[Row]:
-    """Preference pairs: where an oracle stood when chance acted in its place, and where a failed episode left
-    the way of a successful one of the same task. The prompt is the actor's; the image lies in the store."""
+    """Preference pairs: where an oracle stood when chance or a model acted in its place, and where a failed
+    episode left the way of a successful one of the same task. The prompt is the actor's; the image lies in
+    the store."""
     right: dict[str, str] = {}
     failed: list[tuple[str, Row]] = []
     for episode in episodes:
@@ -507,7 +510,7 @@ def preferences(episodes: Iterator[Episode]) -> Iterator[Row]:
                 "text": text,
             }
             better = episode.extra.get("better", {}).get(str(number))
-            if better is not None and episode.policy == "oracle":
+            if better is not None:
                 if parse(better) != step.decision.action:
                     yield row | {"chosen": better, "rejected": action, "source": "oracle"}
             elif episode.outcome.success:

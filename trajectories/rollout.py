@@ -83,8 +83,8 @@ async def roll_out(
 ) -> Episode:
     """One episode of `policy` on `task`, after `perturb` random actions of which the policy knows nothing.
 
-    `reword` says the goal otherwise; the check stays the task's. `extra` keeps the task's own goal and, for
-    each random action, what the oracle would have done there.
+    `reword` says the goal otherwise; the check stays the task's. `extra` keeps the task's own goal and, as
+    `better`, what the oracle would have done in place of a random action or of one that strays.
     """
     started = datetime.now(UTC).isoformat()
     steps: list[Step] = []
@@ -106,12 +106,13 @@ async def roll_out(
             if not straying or policy.name == "oracle":
                 decision = await asyncio.wait_for(policy.decide(goal, look, history), PATIENCE)
             if straying:
-                if policy.name == "oracle":
-                    better[str(len(steps))] = str(decision.action)
+                right = decision.action if policy.name == "oracle" else None
                 decision = await strayer.decide(goal, look, history)
-                if decision.action.final:
-                    decision = Decision(Action("noop"))
+                action = Action("noop") if decision.action.final else decision.action
+                decision = Decision(action, better=right)
             action = decision.action
+            if decision.better is not None:
+                better[str(len(steps))] = str(decision.better)
             if action.final and decision.valid:
                 message = str(action.args[0]) if action.args else ""
                 ended = "done" if action.name == "send_msg_to_user" else "infeasible"

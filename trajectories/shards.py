@@ -42,7 +42,7 @@ class Plan:
     families: tuple[str, ...]
     episodes: int
     seed: int = 0
-    policy: str = "oracle"  # oracle, random, model or near-miss
+    policy: str = "oracle"  # oracle, random, model, dagger or near-miss
     model: str = ""  # the model's name, where the policy is one
     perturb: float = 0.0  # share of episodes that begin with random actions
     shard: int = 240

@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+from agents.policies import RandomPolicy
 from tools.actions import parse
 from tools.browser import Browser
 from training import pages
 from training.pretrain import Recipe, pretrain
+from trajectories.dagger import DaggerPolicy
 from trajectories.helpdesk.suite import HelpDesk
 from trajectories.rollout import oracle_policy, roll_out
 
@@ -39,6 +41,35 @@ async def test_pages_carry_own_and_other_questions(chromium_path: str, tmp_path:
     pages.write(pages.pages([episode], _square), small)
     recipe = Recipe("tiny", steps=4, batch=2, questions=3, recorded=(1.0, 1.0))
     assert pretrain(recipe, tmp_path / "run", lambda step, metrics: None, pages.Album(small)).is_dir()
+
+
+async def test_pages_know_where_the_model_was_wrong() -> None:
+    """A page on which a model strayed from what its oracle would have done is marked, an oracle's not."""
+    async with Browser() as browser, HelpDesk() as suite:
+        task = suite.task("set-priority", 1)
+        env = browser.environment()
+        strayed = await roll_out(task, DaggerPolicy(task, RandomPolicy(1)), env)
+        clean = await roll_out(task, oracle_policy(task), env)
+    assert {page.missed for page in pages.pages([clean], lambda png: png)} == {None}
+    marks = [page.missed for page in pages.pages([strayed], lambda png: png)]
+    assert True in marks and None in marks
+
+
+def test_what_the_model_gets_wrong_is_drawn_more_often(tmp_path: Path) -> None:
+    """Families by how often the model was wrong in them, and in each the pages where it was."""
+    own = (pages.Question("act:", '"OK" click(1)'), pages.Question("plan:", "act(goal)"))
+    made = [
+        pages.Page(family, f"{family}/{number}", None, own, (), number < wrong if number < 10 else None)
+        for family, wrong in (("known", 0), ("hard", 5))
+        for number in range(100)
+    ]
+    file = tmp_path / "pages.parquet"
+    pages.write(made, file)
+    album, draw = pages.Album(file), random.Random(0)
+    drawn = [album.page(draw) for _ in range(2000)]
+    hard = [page for page in drawn if page.family == "hard"]
+    assert 0.65 < len(hard) / len(drawn) < 0.85  # 0.75 against 0.25
+    assert 0.2 < sum(page.missed is True for page in hard) / len(hard) < 0.4  # 5 pages of 100
 
 
 def _square(png: bytes) -> bytes:
