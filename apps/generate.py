@@ -2,7 +2,11 @@
 
     shopfloor generate helpdesk --episodes 200 --workers 2 --out data/helpdesk
     shopfloor generate miniwob --families click-test,login-user --episodes 40 --perturb 0.2 --out data/wob
+    shopfloor generate helpdesk --policy dagger --episodes 400 --seed 1000 --out data/strayed
     shopfloor generate http://127.0.0.1:8000/ --episodes 50 --out data/mysite
+
+Where a model acts (`--policy model`, or `dagger`, which lets it stray and the oracle correct it) it is the
+endpoint that is set, else the local model, served meanwhile.
 
 With `--ray` the browsers run on a Ray cluster, one to each CPU or as many as `--workers` asks for
 (`trajectories/cluster.py`).
@@ -28,6 +32,8 @@ import threading
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
     from trajectories.shards import Folder, Plan
 
 POLICIES = ("oracle", "random", "model", "dagger", "near-miss")
+MODELS = ("model", "dagger")  # those in which a model acts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +82,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from agents.clients import ModelDown
+
+    try:
+        with _model_at_hand() if args.policy in MODELS else nullcontext():
+            return _run(args)
+    except ModelDown as error:
+        print(f"shopfloor generate: {error}", file=sys.stderr)
+        return 1
+
+
+@contextmanager
+def _model_at_hand() -> Iterator[None]:
+    """The actor's endpoint as it is set, or else the local model, set so that forked steps find it too."""
+    from agents.clients import EndpointUnset, endpoint_for
+    from apps.local_server import local_model
+    from tools import settings
+
+    try:
+        endpoint_for("actor", None)
+    except EndpointUnset:
+        if any(os.environ.get(f"SHOPFLOOR_{role}_URL") for role in ("ACTOR", "MODEL")):
+            raise  # half of one is a mistake
+    else:
+        yield
+        return
+    with asyncio.Runner() as runner:
+        served = local_model(settings.load().model)
+        endpoint = runner.run(served.__aenter__())
+        try:
+            for name in ("BRIEF", "GRAMMAR"):
+                os.environ[f"SHOPFLOOR_MODEL_{name}"] = "1"
+            os.environ |= {"SHOPFLOOR_MODEL_URL": endpoint.base_url, "SHOPFLOOR_MODEL_NAME": endpoint.model}
+            yield
+        finally:
+            for name in ("URL", "NAME", "BRIEF", "GRAMMAR"):
+                os.environ.pop(f"SHOPFLOOR_MODEL_{name}", None)
+            runner.run(served.__aexit__(None, None, None))
+
+
+def _run(args: argparse.Namespace) -> int:
     from trajectories.shards import Folder, PlanError
 
     try:
@@ -146,7 +193,7 @@ def _plan(args: argparse.Namespace) -> Plan:
                 f"no family {', '.join(unknown)} in {args.target}; there are {', '.join(suite.families)}"
             )
     model = ""
-    if args.policy in ("model", "dagger"):
+    if args.policy in MODELS:
         from agents.clients import endpoint_for
 
         model = endpoint_for("actor", None).model

@@ -169,34 +169,13 @@ def build(size: str, tokenizer: Any, seed: int = 0) -> tuple[Any, Any]:
     return model, processor
 
 
-def transplant(folder: str | Path, model: Any, tokenizer: Any) -> None:
-    """Give `model`, fresh and with a new tokenizer, the weights of the checkpoint in `folder`.
-
-    A token that both tokenizers know keeps its embedding; a new one starts as the mean of its pieces.
-    Raises RuntimeError where the sizes differ.
-    """
+def load(folder: str | Path) -> tuple[Any, Any]:
+    """A checkpoint as it was saved, weights in fp32: model and processor."""
     import torch
-    from transformers import AutoModelForImageTextToText, AutoTokenizer
+    from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    old = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
-    before = AutoTokenizer.from_pretrained(folder)
-    learnt = old.get_input_embeddings().weight.detach()
-    fresh = model.get_input_embeddings().weight.detach().clone()
-    known = before.get_vocab()
-    for token, number in tokenizer.get_vocab().items():
-        pieces = [known[token]] if token in known else before(tokenizer.decode([number])).input_ids
-        if pieces:
-            fresh[number] = learnt[pieces].mean(0)
-
-    def of_tokens(name: str) -> bool:
-        return "embed_tokens" in name or "lm_head" in name
-
-    weights = {name: value for name, value in old.state_dict().items() if not of_tokens(name)}
-    if unlike := {name for name in model.state_dict() if not of_tokens(name)} ^ set(weights):
-        raise RuntimeError(f"{folder} is of another size: {sorted(unlike)[0]} is in one of the two only")
-    model.load_state_dict(weights, strict=False)
-    with torch.no_grad():
-        model.get_input_embeddings().weight.copy_(fresh)
+    auto: Any = AutoModelForImageTextToText
+    return auto.from_pretrained(folder, dtype=torch.float32), AutoProcessor.from_pretrained(folder)
 
 
 def save(model: Any, processor: Any, folder: Path) -> None:

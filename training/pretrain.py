@@ -55,7 +55,7 @@ class Recipe:
     easy: float = 0.65  # screens get harder while the running loss is below this
     pictures: int = 3  # every so many steps of drawn screens are of screens with pictures
     recorded: tuple[float, float] = (0.85, 0.95)  # share of steps of recorded pages, at first and in the end
-    start: str = ""  # a checkpoint to go on from, whatever its tokenizer
+    start: str = ""  # a checkpoint of that size to go on from, with its tokenizer
     seed: int = 0
     workers: int = 0
     checkpoint_seconds: float = 120.0
@@ -266,7 +266,7 @@ def pretrain(
 ) -> Path:
     """Train a nano model from scratch or from `recipe.start`, or go on where `out` stands.
 
-    Returns the checkpoint's folder.
+    Returns the checkpoint's folder. Raises ValueError where `recipe.start` is of another size.
     """
     dial = nano.SIZES[recipe.size]
     together.meet()
@@ -275,17 +275,17 @@ def pretrain(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     state: dict[str, Any] = {}
     if folder.exists() and state_file.exists():
-        from transformers import AutoModelForImageTextToText, AutoProcessor
-
-        model: Any = AutoModelForImageTextToText.from_pretrained(folder)
-        processor = AutoProcessor.from_pretrained(folder)
+        model, processor = nano.load(folder)
         state = torch.load(state_file, map_location=device, weights_only=True)
     else:
         out.mkdir(parents=True, exist_ok=True)
-        tokenizer = nano.train_tokenizer(corpus(recipe.seed, album), dial.vocabulary)
-        model, processor = nano.build(recipe.size, tokenizer, recipe.seed)
         if recipe.start:
-            nano.transplant(recipe.start, model, tokenizer)
+            model, processor = nano.load(recipe.start)
+            if model.config.text_config.hidden_size != dial.width:
+                raise ValueError(f"{recipe.start} is of another size than --size {recipe.size}")
+        else:
+            tokenizer = nano.train_tokenizer(corpus(recipe.seed, album), dial.vocabulary)
+            model, processor = nano.build(recipe.size, tokenizer, recipe.seed)
     model.to(device).train()
     optimizer = make_optimizer(model, recipe.rate)
     if state:

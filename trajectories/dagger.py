@@ -2,9 +2,9 @@
 
 A model trained on an oracle's steps alone never sees where its own mistakes lead. Here it acts first, for
 some steps or until it says that it is done, and each of its decisions is kept with what the oracle would
-have done there; the oracle finishes. Those answers are what a model is taught, the mistaken steps only history. After
-Ross, Gordon, Bagnell, "A Reduction of Imitation Learning and Structured Prediction to No-Regret Online
-Learning" (2011), one round of it.
+have done there; the oracle finishes. Those answers are what a model is taught, the mistaken steps are only
+history. After Ross, Gordon, Bagnell, "A Reduction of Imitation Learning and Structured Prediction to
+No-Regret Online Learning" (2011), one round of it.
 
 Not covered: training on them (`training/pretrain.py` asks more about pages where the model was wrong).
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -139,19 +140,13 @@ def test_it_learns(tmp_path: Path) -> None:
     assert nano.SIZES["tiny"].image_tokens == 4
 
 
-def test_weights_move_to_another_tokenizer(tiny: Path) -> None:
-    """Tokens known to both keep their embedding, all else is copied; another size is refused."""
-    old, before = load(tiny)
-    tokenizer = nano.train_tokenizer(["save the customer", "close the ticket 7"] * 50, 1024)
-    model, _ = nano.build("tiny", tokenizer, seed=9)
-    nano.transplant(tiny, model, tokenizer)
-    known, new = before.tokenizer.get_vocab(), tokenizer.get_vocab()
-    shared = sorted(known.keys() & new.keys())
-    assert len(shared) > 200
-    theirs, ours = (m.get_input_embeddings().weight for m in (old, model))
-    assert torch.equal(theirs[[known[t] for t in shared]], ours[[new[t] for t in shared]])
-    assert torch.equal(old.model.connector.modality_projection.proj.weight,
-                       model.model.connector.modality_projection.proj.weight)  # fmt: skip
-    bigger, _ = nano.build("nano", tokenizer)
-    with pytest.raises(RuntimeError):
-        nano.transplant(tiny, bigger, tokenizer)
+def test_going_on_from_a_checkpoint(tiny: Path, tmp_path: Path) -> None:
+    """A run from a checkpoint begins with its weights and keeps its tokenizer, whatever the pages."""
+    recipe = Recipe("tiny", steps=1, batch=1, questions=2, rate=0.0, start=str(tiny))
+    ours, processor = load(pretrain(recipe, tmp_path, lambda step, metrics: None))
+    theirs, before = load(tiny)
+    assert processor.tokenizer.get_vocab() == before.tokenizer.get_vocab()
+    ours, theirs = ours.state_dict(), theirs.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    with pytest.raises(ValueError, match="another size"):
+        pretrain(replace(recipe, size="nano"), tmp_path / "nano", lambda step, metrics: None)
