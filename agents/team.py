@@ -32,8 +32,9 @@ from agents.actor import ModelPolicy
 from agents.clients import Endpoint, ModelDown
 from agents.coder import Coder
 from agents.job import Event, Job, Outcome, Over, Request
+from agents.lifting import lift, parse_lifted
 from agents.policies import Decision
-from agents.program import Program, compile_program, parse_program
+from agents.program import Program, compile_program
 from agents.prompts import Role
 from agents.reviewer import NoVerdict, Reviewer
 from tools.actions import Action, ActionError
@@ -112,15 +113,19 @@ async def run_team(
 
 
 def remember(memory: Memory, goal: str, result: TeamResult) -> int:
-    """Keep the program of what worked, for the next time; its steps, 0 if there is nothing new to keep.
+    """Keep the program of what worked, for this goal and those like it; its steps, 0 if there is nothing new
+    to keep.
 
     Apart from `run_team`, so that a person sees the outcome first. Blocks; raises MemoryDown.
     """
     program = compile_program(result.steps, result.final) if result.outcome == "done" else None
     if program is None:
         return 0
-    new = memory.add_program(shorten(goal, 600), site_of(result.final.url), str(program))
-    return len(program.steps) if new else 0
+    lifted, site = lift(shorten(goal, 600), program), site_of(result.final.url)
+    known = memory.program(lifted.goal, site)
+    if known is not None and parse_lifted(known).program == lifted.program:
+        lifted = parse_lifted(known)  # the same, but for the values of the first time
+    return len(program.steps) if memory.add_program(lifted.goal, site, str(lifted)) else 0
 
 
 async def _meet(desk: Desk) -> None:
@@ -161,7 +166,7 @@ class Desk:
         self.reviewer = reviewer
         self.memory = memory
         self.recalled: list[str] | None = None  # None: not looked yet
-        self.replay: Program | None = None  # what worked for this very goal here
+        self.replay: Program | None = None  # what worked for such a goal here, with this one's values
         self.feedback = ""
         self.rounds = 0
         self.planned = False  # a plan waits for review
@@ -188,12 +193,16 @@ class Desk:
         for hit in hits:
             if hit.score < RELEVANT:
                 continue
-            same_goal = hit.text.partition("\n")[0] == f"# {shorten(job.goal, 600)}"
-            if hit.kind == "program" and same_goal and hit.source == site_of(job.observation.url):
-                self.replay = parse_program(hit.text)
-            job.say("memory", f"{hit.kind} from {hit.source}: {shorten(hit.text, 100)}")
+            text = hit.text
+            if hit.kind == "program":
+                lifted = parse_lifted(text)
+                values = lifted.fit(shorten(job.goal, 600))
+                if values is not None and hit.source == site_of(job.observation.url) and not self.replay:
+                    self.replay = lifted.filled(values)
+                text = f"# {lifted.said({})}\n{lifted.filled({})}"  # as the coder has learnt to read it
+            job.say("memory", f"{hit.kind} from {hit.source}: {shorten(text, 100)}")
             assert self.recalled is not None
-            self.recalled.append(hit.text[:RECALLED_LENGTH])
+            self.recalled.append(text[:RECALLED_LENGTH])
 
     def back_to_coder(self, verdict: str, why: str, last: Over) -> str:
         """Another round, or the end when there were enough."""
@@ -249,7 +258,7 @@ class CoderAgent(Member):
         recalled = await desk.recall()
         if desk.replay is not None:
             job.program = desk.replay
-            job.say("coder", f"a program that worked here for this goal:\n{job.program}")
+            job.say("coder", f"a program that worked here for such a goal:\n{job.program}")
         else:
             told = [f"reviewer: {desk.feedback}\n{_so_far(job.history)}".strip()] if desk.feedback else []
             plan = await job.unless_interrupted(

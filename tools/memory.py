@@ -41,12 +41,13 @@ class NotText(ValueError):
 
 @dataclass(frozen=True)
 class Hit:
-    """A piece of memory. A program's text begins with `# ` and the goal it met; its source is its site."""
+    """A piece of memory. A program's source is its site."""
 
     text: str
     source: str
     kind: Kind
     score: float  # cosine similarity, up to 1, and `HERE` more on the same site
+    worked: int = 0  # times a program has, in a row
 
 
 def site_of(url: str) -> str:
@@ -91,17 +92,26 @@ class Memory:
             return new
 
     def add_program(self, goal: str, site: str, program: str) -> bool:
-        """Keep the program that met a goal on a site, instead of an older one; False if it was known."""
+        """Keep the program that met a goal on a site, instead of an older one, and count how often it worked;
+        False if it was known."""
         from langchain_core.documents import Document
 
         ident = _id("program", site, goal)
-        meta = {"kind": "program", "source": site, "site": site, "program": program}
         with self._guard:
             known = self._chroma().get(ids=[ident], include=["metadatas"])["metadatas"]
-            if known and known[0]["program"] == program:
-                return False
+            again = bool(known) and known[0]["program"] == program
+            worked = known[0]["worked"] + 1 if again else 1
+            meta = {"kind": "program", "source": site, "site": site, "program": program, "worked": worked}
             self._chroma().add_documents([Document(goal, metadata=meta)], ids=[ident])
-            return True
+            return not again
+
+    def program(self, goal: str, site: str) -> str | None:
+        """The program kept for just this goal on a site."""
+        with self._guard:
+            if not self.exists():
+                return None
+            known = self._chroma().get(ids=[_id("program", site, goal)], include=["metadatas"])["metadatas"]
+            return str(known[0]["program"]) if known else None
 
     def retrieve(self, goal: str, page_url: str, k: int) -> list[Hit]:
         """The k nearest to the goal, best first; what comes from the page's site counts a little more."""
@@ -116,6 +126,7 @@ class Memory:
                 document.metadata["source"],
                 document.metadata["kind"],
                 min(1.0, 1.0 - distance) + (HERE if site and document.metadata["site"] == site else 0.0),
+                document.metadata.get("worked", 0),
             )
             for document, distance in found
         ]
@@ -128,7 +139,10 @@ class Memory:
                 return []
             held = self._chroma().get(include=["documents", "metadatas"])
         pairs = zip(held["documents"], held["metadatas"], strict=True)
-        hits = [Hit(_text(text, meta), meta["source"], meta["kind"], 0.0) for text, meta in pairs]
+        hits = [
+            Hit(_text(text, meta), meta["source"], meta["kind"], 0.0, meta.get("worked", 0))
+            for text, meta in pairs
+        ]
         return sorted(hits, key=lambda hit: (hit.kind, hit.source))
 
     def exists(self) -> bool:
@@ -235,7 +249,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _text(text: str, meta: dict[str, Any]) -> str:
-    return f"# {text}\n{meta['program']}" if meta["kind"] == "program" else text
+    return str(meta["program"]) if meta["kind"] == "program" else text
 
 
 def _id(kind: Kind, source: str, text: str) -> str:

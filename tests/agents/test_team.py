@@ -128,7 +128,8 @@ async def test_a_program_runs_without_the_actor_and_drift_is_healed_by_it() -> N
 
 
 async def test_what_worked_is_remembered_and_replayed_without_a_coder(tmp_path: Path) -> None:
-    """The second time the same goal here costs no planning; a similar goal shows the coder the program."""
+    """The second time the same goal here costs no planning, nor does one like it with another value; what is
+    said otherwise shows the coder the program."""
     memory = Memory(tmp_path)
     run = start({"act:": [pick("Name", 'fill({}, "Ada")'), pick("Save"), DONE]})
     assert remember(memory, "Save a note for Ada", await run.go("Save a note for Ada", memory)) == 2
@@ -137,10 +138,17 @@ async def test_what_worked_is_remembered_and_replayed_without_a_coder(tmp_path: 
     assert result.outcome == "done" and again.env.saved == ["Ada"]
     assert remember(memory, "Save a note for Ada", result) == 0  # known already
     assert not again.server.texts("plan:") and not again.server.texts("act:")
-    similar = start({"plan:": ['fill(textbox("Name"), "Bob")\nclick(button("Save"))']})
-    await similar.go("Save a note for Bob", memory)
+    like = start({})
+    result = await like.go("Save a note for Bob Lee", memory)
+    assert result.outcome == "done" and like.env.saved == ["Bob Lee"]
+    assert remember(memory, "Save a note for Bob Lee", result) == 0
+    assert not like.server.texts("plan:") and not like.server.texts("act:")
+    (kept,) = memory.entries()
+    assert kept.worked == 3
+    other = start({"plan:": ['fill(textbox("Name"), "Bob")\nclick(button("Save"))']})
+    await other.go("Please keep a note for Bob", memory)
     memory.close()
-    assert '# Save a note for Ada\nfill(textbox("Name"), "Ada")' in similar.server.texts("plan:")[0]
+    assert '# Save a note for Ada\nfill(textbox("Name"), "Ada")' in other.server.texts("plan:")[0]
 
 
 @pytest.mark.parametrize("yes", [True, False])

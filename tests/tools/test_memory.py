@@ -29,7 +29,7 @@ def test_what_was_kept_is_found_by_meaning_with_its_source(tmp_path: Path) -> No
     best = memory.retrieve("the printing machine does not work", "http://elsewhere/", 2)[0]
     assert (best.kind, best.source) == ("document", str(guide)) and "Printers" in best.text
     program = memory.retrieve("Set the priority of ticket 9 to low", "http://127.0.0.1:99/", 1)[0]
-    assert program.kind == "program" and program.text == f'# {goal}\nclick(link("Tickets"))'
+    assert program.kind == "program" and program.text == 'click(link("Tickets"))' and program.worked == 2
     assert program.score > 0.7
     guide.write_text("# Printers\n\nCall the technician.\n")
     assert memory.add_document(guide) == 1
