@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from agents.actor import ModelPolicy
+from agents.lifting import nearest
 from agents.policies import Decision
 from agents.program import WHOLE, Act, Program
-from tools.actions import Action
+from tools.actions import Action, Named, Value, quote
 from tools.environment import Environment
 from tools.guard import GO_AHEAD, Verdict, assess
 from tools.observation import Observation
@@ -113,24 +114,51 @@ class Job:
             await asyncio.gather(task, stop, return_exceptions=True)
 
     async def run_program(self) -> None:
-        """Do the program; what it can't find, or what fails, goes to the actor with the whole goal."""
-        for step in self.program.steps:
+        """Do the program. A step whose target has another name now, or has moved, is healed: found by what it
+        has in common, or else done by the actor. What can't be healed so, the actor does with all that
+        follows."""
+        program = self.program
+        for step in program.steps:
             if isinstance(step, Act):
                 await self.act(step.goal)
                 if step.goal is None:
                     return
                 continue
-            try:
-                action = self.observation.labelled(step)
-            except KeyError as error:
-                self.say("program", f"{error.args[0]}; the actor takes over")
-                return await self.act(None)
-            await self.do(Decision(action, str(step)), "program")
-            if action.final:
+            action = self._placed(step, program.values)
+            if action is not None:
+                decision = Decision(action, str(step))
+                await self.do(decision, "program")
+            else:
+                decision = await self._healed(step)
+                await self.do(decision, "actor")
+            if decision.action.final:
                 return
+            if decision.action.name != step.name:
+                self.say("program", "that is another step; the actor goes on")
+                return await self.act(None)
             if self.observation.error:
                 self.say("program", f"{self.observation.error}; the actor takes over")
                 return await self.act(None)
+
+    def _placed(self, step: Action, values: Sequence[str]) -> Action | None:
+        """The step with its targets on this page, by what they are called or else nearly so."""
+        args: list[Value] = []
+        for arg in step.args:
+            if isinstance(arg, Named) and self.observation.find(arg) is None:
+                found = nearest(arg, values, self.observation)
+                if found is None or found.ref is None:
+                    return None
+                self.say("program", f"{arg} is {quote(found.name)} here")
+                arg = found.ref
+            args.append(arg)
+        return self.observation.labelled(Action(step.name, tuple(args)))
+
+    async def _healed(self, step: Action) -> Decision:
+        """What the actor does where a step of the program finds no target."""
+        self.say("program", f"{step}: not on this page; the actor looks for it")
+        decision = await self.unless_interrupted(self.actor.decide(self.goal, self.observation, self.history))
+        self.spent(decision.prompt_tokens, decision.completion_tokens)
+        return decision
 
     async def act(self, part: str | None) -> None:
         """The actor works on the goal, or a part of it, until it says it is done."""

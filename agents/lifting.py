@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agents.program import Act, Program, parse_program
@@ -63,7 +63,8 @@ class Lifted:
             there = ", ".join(self.values) or "none"
             raise ValueError(f"the program has no {', '.join(unknown)}; its values are: {there}")
         chosen = {**self.values, **values}
-        return _with(self.program, {f"{{{name}}}": value for name, value in chosen.items()})
+        filled = _with(self.program, {f"{{{name}}}": value for name, value in chosen.items()})
+        return replace(filled, values=tuple(chosen.values()))
 
     def said(self, values: Mapping[str, str]) -> str:
         """The goal with these values."""
@@ -99,14 +100,14 @@ def parse_lifted(text: str) -> Lifted:
     return Lifted(goal, parse_program(text), values)
 
 
-def nearest(target: Named, values: Mapping[str, str], look: Observation) -> Element | None:
+def nearest(target: Named, values: Sequence[str], look: Observation) -> Element | None:
     """The element that a target means on a page where none is called just so: the only one of its role whose
     name differs in case or spaces alone, or has the same of the values in it. None where that is unclear."""
     same = [e for e in look.actionable() if e.role == target.role]
     plain = [e for e in same if _plain(e.name) == _plain(target.name)]
     if len(plain) > target.nth:
         return plain[target.nth]
-    named = [v for v in values.values() if v and _holds(target.name, v)]
+    named = [v for v in values if v and _holds(target.name, v)]
     holding = [e for e in same if named and all(_holds(e.name, v) for v in named)]
     return holding[0] if len(holding) == 1 else None
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agents.policies import Decision
 from tools.actions import ACTIONS, Action, ActionError, Value, parse, quote
@@ -40,9 +40,10 @@ class Act:
 
 @dataclass(frozen=True)
 class Program:
-    """Steps in order; written, it is one call a line."""
+    """Steps in order; written, it is one call a line. `values` are those it was filled with for its goal."""
 
     steps: tuple[Action | Act, ...]
+    values: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         return "\n".join(str(step) for step in self.steps)

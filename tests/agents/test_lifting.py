@@ -70,7 +70,7 @@ def test_it_is_kept_as_text() -> None:
 
 def test_the_nearest_element() -> None:
     """Another case or spacing, or the one that has the value in its name; never one of several."""
-    values = {"link": "Modem"}
+    values = ["Modem"]
     look = page(("link", "13 · Modem"), ("link", "14 · Printer"), ("button", "SAVE  changes"))
     assert nearest(Named("link", "12 · Modem"), values, look) == look.elements[0]
     assert nearest(Named("button", "Save changes"), values, look) == look.elements[2]

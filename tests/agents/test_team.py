@@ -124,7 +124,7 @@ async def test_a_program_runs_without_the_actor_and_drift_is_healed_by_it() -> N
     run = start({"plan:": [plan.replace("Save", "Store")], "act:": [pick("Save"), DONE]})
     result = await run.go("Save a note for Ada")
     assert result.outcome == "done" and run.env.saved == ["Ada"]
-    assert "the actor takes over" in run.said("program")[0]
+    assert "the actor looks for it" in run.said("program")[0]
 
 
 async def test_what_worked_is_remembered_and_replayed_without_a_coder(tmp_path: Path) -> None:
