@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
-from agents.actor import ModelPolicy
 from agents.lifting import nearest
-from agents.policies import Decision
+from agents.policies import Decision, Policy
 from agents.program import WHOLE, Act, Program
 from tools.actions import Action, Named, Value, quote
 from tools.environment import Environment
@@ -25,7 +25,8 @@ from tools.observation import Observation
 
 Outcome = Literal["done", "not done", "refused", "interrupted"]
 Who = Literal["memory", "coder", "reviewer", "policy", "program", "actor", "person"]
-REPEATS = 3  # the same action on an unchanged page: told once, then stopped
+REPEATS = 3  # the same action on the same page: told once, then stopped
+LAST = 3  # steps before the end at which the model is told
 INVALID = 3  # answers in a row that are no action
 T = TypeVar("T")
 
@@ -58,6 +59,10 @@ class Over(Exception):
         self.reason = reason
 
 
+class Stalled(Over):
+    """It leads nowhere, though the model was told: time for another approach, or an honest end."""
+
+
 @dataclass
 class Job:
     """One goal being worked on."""
@@ -65,7 +70,7 @@ class Job:
     goal: str
     env: Environment
     observation: Observation
-    actor: ModelPolicy
+    actor: Policy
     on_event: Callable[[Event], None]
     approve: Callable[[Request], Awaitable[bool]]
     max_steps: int
@@ -75,7 +80,7 @@ class Job:
     timings: list[float] = field(default_factory=list)
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    _repeats: int = 0
+    _seen: Counter[tuple[str, bytes | None, str]] = field(default_factory=Counter)
     _invalid: int = 0
     _told: bool = False
     _refused: bool = False
@@ -192,7 +197,7 @@ class Job:
         if not action.final:
             self._invalid = 0
             self.on_event(Event(by, "looks", after.error or after.url, after))
-            self._watch_repeats(before, action)
+            self._watch(before, action)
 
     async def _allowed(self, action: Action) -> bool:
         """Whether policy and person let it be done; False when the actor is to think again."""
@@ -232,20 +237,21 @@ class Job:
             )
         self.tell("your last answer was no action")
 
-    def _watch_repeats(self, before: Observation, action: Action) -> None:
-        last = self.history[-2] if len(self.history) > 1 else None
-        after = self.observation
-        unchanged = replace(before, error=None).text() == replace(after, error=None).text()
-        unchanged = unchanged and before.screenshot == after.screenshot
-        self._repeats = (self._repeats + 1 if last == action else 1) if unchanged else 0
-        if self._repeats < REPEATS:
+    def _watch(self, before: Observation, action: Action) -> None:
+        """Notice when this leads nowhere, in circles too: the model is told once, then it is `Stalled`."""
+        if len(self.steps) == self.max_steps - LAST:
+            self.tell(f"only {LAST} more steps can be taken; finish, or say what is missing")
+        page = replace(before, error=None)
+        self._seen[(page.text(), page.screenshot, str(action))] += 1
+        if self._seen[(page.text(), page.screenshot, str(action))] < REPEATS:
             return
+        self._seen.clear()
+        done = f"{action} was done {REPEATS} times on the same page"
         if self._told:
-            raise Over("not done", f"stuck: {action} was repeated and the page does not change")
+            raise Stalled("not done", f"stuck: {done}")
         self._told = True
-        self._repeats = 0
-        self.say("policy", f"{action} was done {REPEATS} times and the page does not change")
-        self.tell(f"{action} was done {REPEATS} times and the page has not changed; do something else")
+        self.say("policy", done)
+        self.tell(f"{done}, and it was the same again; do something else")
 
     def tell(self, error: str) -> None:
         """Show the next decision what was wrong, where failures are shown anyway."""

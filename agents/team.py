@@ -31,7 +31,7 @@ from autogen_ext.models.replay import ReplayChatCompletionClient
 from agents.actor import ModelPolicy
 from agents.clients import Endpoint, ModelDown
 from agents.coder import Coder
-from agents.job import Event, Job, Outcome, Over, Request
+from agents.job import Event, Job, Outcome, Over, Request, Stalled
 from agents.lifting import lift, parse_lifted
 from agents.policies import Decision
 from agents.program import Program, compile_program
@@ -150,6 +150,8 @@ def next_speaker(messages: Sequence[BaseAgentEvent | BaseChatMessage]) -> str:
     last = messages[-1]
     if last.source == "coder":
         return "reviewer"  # a plan to check
+    if last.source == "actor" and isinstance(last, TextMessage) and last.content.startswith("stuck"):
+        return "coder"  # another approach
     if last.source == "actor":
         return "reviewer"  # a result to check
     if last.source == "reviewer" and isinstance(last, TextMessage) and last.content.startswith("approve"):
@@ -170,6 +172,7 @@ class Desk:
         self.feedback = ""
         self.rounds = 0
         self.planned = False  # a plan waits for review
+        self.stalled = False  # another approach was asked for
         self.over: Over | None = None
         self.crash: Exception | None = None
 
@@ -328,6 +331,11 @@ class ActorAgent(Member):
         job = self.desk.job
         try:
             await job.run_program()
+        except Stalled as stuck:
+            if self.desk.stalled:
+                raise
+            self.desk.stalled = True
+            return self.desk.back_to_coder("stuck", stuck.reason.removeprefix("stuck: "), stuck)
         except ActionError as error:  # a step that does not fit this page after all
             raise Over("not done", str(error)) from error
         return job.message or "the program has run"

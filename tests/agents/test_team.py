@@ -199,11 +199,17 @@ async def test_the_reviewer_sends_back_twice_at_most() -> None:
 
 
 async def test_going_in_circles_ends_with_an_honest_report() -> None:
-    """The same action on an unchanged page three times is told once, then the job stops; so do many steps."""
+    """The same action on the same page three times is told once, then another plan is asked for once, then
+    the job stops. So it is where the page goes back and forth, and after many steps."""
     run = start({"act:": [pick("Idle")]})
     result = await run.go("Save a note")
     assert result.outcome == "not done" and "stuck" in result.reason
-    assert len(result.steps) == 6 and "do something else" in run.server.texts("act:")[3]
+    assert len(result.steps) == 9 and "do something else" in run.server.texts("act:")[3]
+    assert "stuck: " in run.server.texts("plan:")[1] and len(run.server.texts("plan:")) == 2
+    back_and_forth = [pick("Name", f'fill({{}}, "{"AB"[i % 2]}")') for i in range(30)]
+    run = start({"act:": back_and_forth})
+    result = await run.go("Save a note", max_steps=30)
+    assert "stuck" in result.reason and len(result.steps) < 24
     run = start({"act:": [pick("Save")]})
     result = await run.go("Save a note", max_steps=7)
     assert (result.outcome, result.reason) == ("not done", "7 steps were not enough")

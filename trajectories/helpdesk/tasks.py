@@ -140,16 +140,17 @@ def family(
 
 
 class HelpDeskTask:
-    """One task on a running help desk; see `trajectories.tasks.Task`."""
+    """One task on a running help desk; see `trajectories.tasks.Task`. With `world_seed` it is one of many in
+    that world, which looks the same for all of them, instead of one in a world of its own."""
 
     suite = "helpdesk"
 
-    def __init__(self, server: HelpDeskServer, family: str, seed: int) -> None:
+    def __init__(self, server: HelpDeskServer, family: str, seed: int, world_seed: int | None = None) -> None:
         self.family = family
         self.seed = seed
         self.max_steps = FAMILIES[family].max_steps
         self.server = server
-        self.maker = Maker(family, seed)
+        self.maker = Maker(family, seed, world_seed)
         self.plan = FAMILIES[family].make(self.maker)
         self._before: Snapshot = {}
 

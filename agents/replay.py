@@ -1,0 +1,52 @@
+"""Running a program again: no coder, no reviewer, and a model only for a step that has to be healed.
+
+Policy and approval hold as they do for the team: every step goes through `Job.do`.
+
+Not covered: whether the page at the end shows what was wanted, which nobody looks at here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from agents.job import Event, Job, Over, Request
+from agents.policies import Policy
+from agents.program import Program
+from agents.team import TeamResult
+from tools.environment import Environment
+from tools.observation import Observation
+
+
+async def replay(
+    goal: str,
+    program: Program,
+    env: Environment,
+    observation: Observation,
+    actor: Policy,
+    *,
+    on_event: Callable[[Event], None],
+    approve: Callable[[Request], Awaitable[bool]],
+    max_steps: int = 30,
+    interrupt: asyncio.Event | None = None,
+) -> TeamResult:
+    """Run the program from this page. "done" means that every step was."""
+    began = time.monotonic()
+    stop = interrupt or asyncio.Event()
+    job = Job(goal, env, observation, actor, on_event, approve, max_steps, stop, program=program)
+    try:
+        await job.run_program()
+        over = Over("done", "every step of the program was done")
+    except Over as early:
+        over = early
+    return TeamResult(
+        over.outcome,
+        over.reason,
+        tuple(job.steps),
+        job.observation,
+        job.prompt_tokens,
+        job.completion_tokens,
+        time.monotonic() - began,
+        tuple(job.timings),
+    )
