@@ -12,18 +12,19 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from agents.actor import ModelPolicy
 from agents.policies import Decision
-from agents.program import WHOLE, Act, Program
+from agents.program import WHOLE, Act, Program, Script
 from tools.actions import Action
 from tools.environment import Environment
 from tools.guard import GO_AHEAD, Verdict, assess
 from tools.observation import Observation
 
 Outcome = Literal["done", "not done", "refused", "interrupted"]
-Who = Literal["memory", "coder", "reviewer", "policy", "program", "actor", "person"]
+Who = Literal["memory", "coder", "reviewer", "policy", "program", "script", "actor", "person"]
 REPEATS = 3  # the same action on an unchanged page: told once, then stopped
 INVALID = 3  # answers in a row that are no action
 T = TypeVar("T")
@@ -69,9 +70,12 @@ class Job:
     approve: Callable[[Request], Awaitable[bool]]
     max_steps: int
     interrupt: asyncio.Event
-    program: Program = WHOLE
+    files: Path | None = None  # what the browser uploads and downloads; scripts find copies
+    work: Path | None = None  # where files are kept that scripts leave
+    program: Program | Script = WHOLE
     steps: list[tuple[Observation, Decision, str]] = field(default_factory=list)
     timings: list[float] = field(default_factory=list)
+    kept: dict[str, Path] = field(default_factory=dict)  # files that scripts have left, by name
     prompt_tokens: int = 0
     completion_tokens: int = 0
     _repeats: int = 0
@@ -112,9 +116,9 @@ class Job:
                 waiting.cancel()
             await asyncio.gather(task, stop, return_exceptions=True)
 
-    async def run_program(self) -> None:
-        """Do the program; what it can't find, or what fails, goes to the actor with the whole goal."""
-        for step in self.program.steps:
+    async def run_program(self, program: Program) -> None:
+        """Do a straight line; what it can't find, or what fails, goes to the actor with the whole goal."""
+        for step in program.steps:
             if isinstance(step, Act):
                 await self.act(step.goal)
                 if step.goal is None:

@@ -1,17 +1,17 @@
-"""The sandbox: a script run as real Python in a process of its own, which can do nothing but what is asked here.
+"""The sandbox: a script run as real Python in a process of its own, which can do nothing but ask here.
 
     async with Sandbox('click(button("Save"))', goal="Save it") as sandbox:
         while (call := await sandbox.call()) is not None:   # 'click(button("Save", nth=0))'
             await sandbox.answer(value)                     # or refuse("why"), an ActionError in the script
     sandbox.failed, sandbox.printed, sandbox.files
 
-Under bubblewrap: namespaces of its own and no network, an empty environment, only the system's libraries, Python
-and its packages to be read, one folder in memory to write to, no root, a filter of system calls, limits on time,
-memory, files and output. Where bubblewrap is not, Docker gives the same. The one way out is a pipe, whose every
-line is held to a length and a form here; a call is plain text until the caller has parsed it.
+Under bubblewrap: namespaces of its own and no network, an empty environment, only the system's libraries,
+Python and its packages to be read, one folder in memory to write to, no root, a filter of system calls, limits
+on time, memory, files and output. Where bubblewrap is not, Docker gives the same. The one way out is a pipe,
+whose every line is held to a length and a form here; a call is plain text until the caller has parsed it.
 
 Not covered: what calls mean (`agents/script.py`); subprocesses, which a script can't start; kernel memory that
-very many empty files take until the script ends. Docker's side has never been run here.
+very many empty files take until it ends. Docker's side has never been run here.
 """
 
 from __future__ import annotations
@@ -86,7 +86,12 @@ class Sandbox:
     """One run of one script. `files` are given at first, and afterwards those that it has made or changed."""
 
     def __init__(
-        self, script: str, *, goal: str = "", files: Mapping[str, bytes] | None = None, limits: Limits = Limits()
+        self,
+        script: str,
+        *,
+        goal: str = "",
+        files: Mapping[str, bytes] | None = None,
+        limits: Limits = Limits(),
     ) -> None:
         self.failed: str | None = None  # why it did not run to its end, in words for whoever wrote it
         self.files: dict[str, bytes] = {}
@@ -169,7 +174,9 @@ class Sandbox:
                 case {"call": str(text)}:
                     self._calls += 1
                     if self._calls > self._limits.calls:
-                        return await self._end(f"it made more than {self._limits.calls} calls and was stopped")
+                        return await self._end(
+                            f"it made more than {self._limits.calls} calls and was stopped"
+                        )
                     return text
                 case {"file": str(name), "data": str(data)}:
                     problem = self._keep(name, data)
