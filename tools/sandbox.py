@@ -6,12 +6,12 @@
     sandbox.failed, sandbox.printed, sandbox.files
 
 Under bubblewrap: namespaces of its own and no network, an empty environment, only the system's libraries,
-Python and its packages to be read, one folder in memory to write to, no root, a filter of system calls, limits
+Python and its packages to be read, a folder in memory to write to, no root, a filter of system calls, limits
 on time, memory, files and output. Where bubblewrap is not, Docker gives the same. The one way out is a pipe,
-whose every line is held to a length and a form here; a call is plain text until the caller has parsed it.
+whose every line is held to a length and a form; a call is plain text until the caller has parsed it.
 
-Not covered: what calls mean (`agents/script.py`); subprocesses, which a script can't start; kernel memory that
-very many empty files take until it ends. Docker's side has never been run here.
+Not covered: what calls mean (`agents/script.py`); subprocesses, which a script can't start; kernel memory
+that very many empty files take until it ends. Docker's side has never been run.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ MIB = 2**20
 INSIDE = Path(__file__).parent / "sandbox_inside.py"
 USER = 65533  # nobody's number: what a root process becomes in there, so that limits on processes bind it
 LONGEST_LINE = MIB  # bytes of one call, or of a piece of a file
-GRACE = 5.0  # seconds for starting, and for handing over files, beyond the script's own
+GRACE = 20.0  # seconds for starting, and for handing over files, beyond the script's own
 READING: dict[str, list[str]] = {"read": [], "read_table": [], "act": ["text"]}  # beside the table's actions
-ROLES = (
-    "alertdialog button canvas checkbox clickable combobox dialog file heading img link listbox menuitem "
-    "menuitemcheckbox menuitemradio option progressbar radio searchbox slider spinbutton switch tab text "
-    "textbox treeitem video"
-).split()
+ROLES = [
+    *("alertdialog", "button", "canvas", "checkbox", "clickable", "combobox", "dialog", "file", "heading"),
+    *("img", "link", "listbox", "menuitem", "menuitemcheckbox", "menuitemradio", "option", "progressbar"),
+    *("radio", "searchbox", "slider", "spinbutton", "switch", "tab", "text", "textbox", "treeitem", "video"),
+]
 SYSTEM = (
     *("/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32", "/lib", "/lib32", "/lib64", "/libx32"),
     "/etc/ld.so.cache",
@@ -110,7 +110,7 @@ class Sandbox:
             "limits": {
                 "RLIMIT_AS": limits.memory,
                 "RLIMIT_CORE": 0,
-                "RLIMIT_CPU": int(limits.seconds + GRACE) + 1,
+                "RLIMIT_CPU": int(limits.seconds) + 4,  # for what hears no alarm
                 "RLIMIT_FSIZE": limits.files,
                 "RLIMIT_NOFILE": 256,
                 "RLIMIT_NPROC": limits.threads,
@@ -280,13 +280,13 @@ def _tried() -> str:
     if ran.returncode == 0:
         return ""
     return (
-        f"scripts are run apart, in bubblewrap, which does not work here ({ran.stderr.strip()[:160]}); allow user "
-        "namespaces (sysctl kernel.unprivileged_userns_clone=1, or AppArmor's bwrap profile)"
+        f"scripts are run apart, in bubblewrap, which does not work here ({ran.stderr.strip()[:160]}); "
+        "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, or AppArmor's bwrap profile)"
     )
 
 
 def python() -> tuple[str, list[str], str]:
-    """The interpreter itself, the folders it needs beside the system's libraries, and that of its packages."""
+    """The interpreter, the folders it needs beside the system's libraries, and that of its packages."""
     program = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
     folders = {sysconfig.get_path("stdlib"), str(sysconfig.get_config_var("LIBDIR"))}
     kept = sorted(f for f in folders if os.path.isdir(f))

@@ -120,7 +120,7 @@ def why(error: BaseException) -> str:
 
 
 def made(given: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of the files that are new or changed. Links and what else is no file are not taken."""
+    """Names and contents of files that are new or changed; what is a link, or no file, is left."""
     for folder, _, files in os.walk(WORK):
         for path in (os.path.join(folder, name) for name in sorted(files)):
             if os.path.isfile(path) and not os.path.islink(path):

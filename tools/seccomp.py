@@ -21,15 +21,17 @@ ERRNO = 0x00050000  # SCMP_ACT_ERRNO: the call returns this error
 NOT_EQUAL, MASKED_EQUAL = 1, 7  # SCMP_CMP_NE, SCMP_CMP_MASKED_EQ
 CLONE_THREAD = 0x00010000
 
-REFUSED = """
-    fork vfork ptrace process_vm_readv process_vm_writev process_madvise pidfd_getfd kcmp
-    unshare setns mount umount umount2 pivot_root chroot open_tree move_mount fsopen fsconfig fsmount fspick
-    mount_setattr open_by_handle_at name_to_handle_at fanotify_init quotactl swapon swapoff acct
-    keyctl add_key request_key bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register
-    memfd_create memfd_secret shmget msgget semget mq_open
-    init_module finit_module delete_module kexec_load kexec_file_load reboot syslog iopl ioperm modify_ldt
-    personality settimeofday clock_settime adjtimex clock_adjtime sethostname setdomainname
-""".split()
+REFUSED = [
+    *("fork", "vfork", "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd"),
+    *("kcmp", "unshare", "setns", "mount", "umount", "umount2", "pivot_root", "chroot", "open_tree"),
+    *("move_mount", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr", "open_by_handle_at"),
+    *("name_to_handle_at", "fanotify_init", "quotactl", "swapon", "swapoff", "acct", "keyctl", "add_key"),
+    *("request_key", "bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter"),
+    *("io_uring_register", "memfd_create", "memfd_secret", "shmget", "msgget", "semget", "mq_open"),
+    *("init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot", "syslog"),
+    *("iopl", "ioperm", "modify_ldt", "personality", "settimeofday", "clock_settime", "adjtimex"),
+    *("clock_adjtime", "sethostname", "setdomainname"),
+]
 
 
 class _Argument(ctypes.Structure):
