@@ -1,8 +1,8 @@
 """Ways out of the sandbox, each really tried against a real target, and what scripts may do in it.
 
 Where it can be done without harm the very same attempt is made outside first, and must succeed there: a test
-whose attempt could never work would prove nothing. What would hurt the machine (bombs, hogs) is not; there the
-script goes on after the attempt, or ends with the reason that the limit gives.
+whose attempt could never work would prove nothing. What would hurt the machine (bombs, hogs) is not; there
+the script goes on after the attempt, or ends with the reason that the limit gives.
 """
 
 from __future__ import annotations
@@ -166,7 +166,9 @@ CONTROLLED = {  # these succeed outside, for any user: they print OUT, or the se
         print("OUT")
         """,
     "start a process by posix_spawn": 'os.posix_spawn(T["python"], ["python", "-c", ""], {}); print("OUT")',
-    "start a process by subprocess": 'subprocess.run([sys.executable, "-c", "pass"], check=True); print("OUT")',
+    "start a process by subprocess": """
+        subprocess.run([sys.executable, "-c", "pass"], check=True); print("OUT")
+        """,
     "start a shell": 'os.path.exists("/bin/sh") and print("OUT")',
     "start a process by clone, in C": """
         number = {"x86_64": 56, "aarch64": 220}[os.uname().machine]
@@ -331,7 +333,7 @@ ENDED = {  # what ends the script itself, and the words for it
     "use all memory": ("x = []\nwhile len(x) < 40: x.append(bytearray(2**26))", r"line 2, .*MemoryError"),
     "run for ever": ("x = 0\nwhile True: x += 1", r"line 2, .*ran too long"),
     "run for ever and hear no alarm": (
-        "while True:\n try:\n  while True: pass\n except BaseException: pass",
+        "import signal\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True: pass",
         "was killed",
     ),
     "sleep for ever and hear no alarm": (
@@ -341,7 +343,7 @@ ENDED = {  # what ends the script itself, and the words for it
     "print without end": ('while True: print("x" * 9999)', "printed more than"),
     "crash the interpreter": ("import ctypes; ctypes.string_at(0)", "was killed"),
     "leave too many files": ("for i in range(1100): open(str(i), 'w').close()", "MiB of files"),
-    "call without end": ("while True: read()", "made over 2000 calls"),
+    "call without end": ("while True: read()", "made more than 50 calls"),
     "send a line without end": ("{pipe}os.write(fd, b'x' * 3 * 2**20)", "sent a line of more than"),
     "send what is no JSON": ("{pipe}os.write(fd, b'{{call: 1\\n')", "sent what is no call"),
     "send JSON that is no call": ("{pipe}os.write(fd, b'[1, 2]\\n')", "sent what is no call"),
@@ -378,14 +380,14 @@ async def test_what_goes_too_far_is_ended_with_the_reason(way: str, monkeypatch:
     if "sleep for ever" in way:
         monkeypatch.setattr(sandbox, "GRACE", 5.0)
     short = 1 if "for ever" in way else 60
-    ran = await run(code, limits=Limits(seconds=short, memory=2**29))
+    ran = await run(code, limits=Limits(seconds=short, memory=2**29, calls=50))
     assert re.search(why, ran.failed or ""), (ran.failed, ran.printed[:500])
 
 
 async def test_a_forged_call_is_only_text() -> None:
     """What a script writes on the pipe by itself comes out as a call to be judged, like any other."""
     code = (
-        PIPE + "os.write(fd, json.dumps(dict(call='__import__(\"os\").system(\"true\")')).encode() + b'\\n')"
+        PIPE + """os.write(fd, json.dumps({"call": '__import__("os").system("true")'}).encode() + b"\\n")"""
     )
     async with Sandbox(code) as running:
         assert await running.call() == '__import__("os").system("true")'
@@ -440,7 +442,7 @@ def _lives(process: int) -> bool:
 
 
 async def test_calls_come_out_as_text_and_answers_go_in() -> None:
-    """Targets are written by role and name, numbers as text where text is wanted; a refusal is an exception."""
+    """Targets are written by role and name, numbers as text where text is wanted; a refusal is raised."""
     code = """
 total = 3
 fill(textbox("Total", nth=1), total)
@@ -532,15 +534,10 @@ def test_the_commands_open_nothing_more_than_they_must() -> None:
     assert words[words.index(image) + 1 :] == ["python", "-u", "-s", "-P", "/inside.py"]
 
 
-def test_it_starts_soon() -> None:
-    """Well under a second of work to start and end (the clock would count what else the machine does)."""
-    code = "import asyncio\nfrom tests.tools.test_sandbox import run\nprint(asyncio.run(run('pass')).failed)"
-    before = os.times()
-    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=100)
-    after = os.times()
-    assert ran.stdout == "None\n", ran.stderr
-    spent = after.children_user + after.children_system - before.children_user - before.children_system
-    assert spent < 5
+async def test_it_starts_soon() -> None:
+    """Well under a second of work until the script begins (a clock would count what else is going on)."""
+    ran = await run("import time; print(time.process_time())")
+    assert 0 < float(ran.printed) < 0.8
 
 
 def test_base64_in_a_line_holds_a_chunk() -> None:
