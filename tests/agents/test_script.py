@@ -6,19 +6,19 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from agents.clients import Endpoint
 from agents.job import Event, Request
-from agents.program import Program, Script, parse_program
-from agents.prompts import messages
 from agents.scripted import Answer, ScriptedServer, pick
 from agents.team import TeamResult, remember, run_team
-from tools.actions import Action, ActionError
 from tools.browser import Browser, BrowserEnvironment
 from tools.environment import Start
 from tools.memory import Memory
 from tools.observation import Observation
 from tools.sandbox import find
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PAGE = """<title>Orders</title><h1>Orders</h1>
 <table><caption>Open orders</caption>
@@ -78,13 +78,19 @@ class Run:
         return str(await self.env.page.evaluate("document.body.innerText"))
 
 
-@pytest.fixture
-async def page(chromium_path: str, tmp_path: Path) -> AsyncIterator[Run]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(chromium_path: str) -> AsyncIterator[Browser]:
+    async with Browser() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser, tmp_path: Path) -> AsyncIterator[Run]:
     file = tmp_path / "orders.html"
     file.write_text(PAGE)
-    async with Browser() as browser:
-        env = browser.environment()
-        yield Run(env, await env.reset(Start(file.as_uri())), tmp_path)
+    env = browser.environment()
+    yield Run(env, await env.reset(Start(file.as_uri())), tmp_path)
+    await env.close()
 
 
 async def test_a_column_is_added_up_and_filled_in(page: Run) -> None:
@@ -265,25 +271,3 @@ async def test_what_a_script_did_is_not_remembered_as_a_program(page: Run, tmp_p
     memory = Memory(tmp_path / "memory")
     assert result.outcome == "done" and remember(memory, "Do the orders", result) == 0
     memory.close()
-
-
-def test_a_script_is_what_goes_beyond_calls() -> None:
-    """A straight line stays one, also where it is wrong; Python that does more is kept as it is written."""
-    assert isinstance(parse_program('scroll(0, -300)\nclick(button("Save"))'), Program)
-    for text in ("import os", "x = 1", "print(read())", 'fill(textbox("A"), f"{1}")', "if 1:\n    noop()"):
-        assert parse_program(f"```python\n{text}\n```") == Script(text)
-    script = parse_program('for name in ["a"]:\n    click(button(name))\n    click(button("Save"))\nclick(9)')
-    assert [str(a) for a in script.actions] == ['click(button("Save"))', "click(9)"]
-    assert script.actions[0].name == "click" and isinstance(script.actions[0], Action)
-    for text in ('clik(button("Save"))', "click(9)", "act(goal, goal)", "Sure!", "x" * 30_000 + " = 1"):
-        with pytest.raises(ActionError):
-            parse_program(text)
-
-
-def test_only_models_that_need_instructions_are_told_of_scripts() -> None:
-    """The prompt of a model trained here is the bare question, as it was trained."""
-    told = messages("coder", "plan:", None, brief=False)
-    assert told[0]["role"] == "system" and "read_table(" in told[0]["content"]
-    assert messages("coder", "plan:", None, brief=True) == [
-        {"role": "user", "content": [{"type": "text", "text": "plan:"}]}
-    ]
