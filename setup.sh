@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Everything `make run` and `make test` need, on Debian or Ubuntu with Python 3.11 or newer: a virtual environment
-# with the pinned packages, and a Chromium that draws. Works as root, with passwordless sudo, or as a user (who is
-# told what to ask for). Run again, it goes on where it stopped.
+# with the pinned packages, a Chromium that draws, and bubblewrap for scripts. Works as root, with passwordless sudo,
+# or as a user (who is told what to ask for). Run again, it goes on where it stopped.
 #
-# Not covered: a display for windows, and bubblewrap; `shopfloor doctor` says how to get them.
+# Not covered: a display for windows; `shopfloor doctor` says how to get one.
 set -euo pipefail
 cd "$(dirname "$0")"
 PYTHON=${PYTHON:-python3}
@@ -64,5 +64,9 @@ if ! draws; then
     debian chromium-headless-shell fonts-dejavu-core || debian chromium fonts-dejavu-core || say "Debian's can't be installed here"
   fi
   draws || { "$VENV/bin/shopfloor" doctor --only browser >&2 || exit 1; }
+fi
+
+if ! command -v bwrap >/dev/null; then # only scripts need it, so nothing fails without
+  debian bubblewrap libseccomp2 || say "scripts need it; as root: apt-get install bubblewrap libseccomp2"
 fi
 say "ready"

@@ -10,16 +10,19 @@ from dataclasses import dataclass
 
 from agents import prompts
 from agents.clients import ChatModel, Endpoint
-from agents.program import WHOLE, Program, parse_program, program_regex
+from agents.program import WHOLE, Program, Script, parse_program, program_regex
 from tools.actions import ActionError
 from tools.observation import Observation
+
+BRIEF_TOKENS = 300  # of a straight line, which is all that a model trained here writes
+TOKENS = 1500
 
 
 @dataclass(frozen=True)
 class Plan:
     """A program, what was said in making it, and why it is not the coder's own, where it is not."""
 
-    program: Program
+    program: Program | Script
     said: str = ""
     note: str = ""
     prompt_tokens: int = 0
@@ -38,10 +41,11 @@ class Coder:
         text = prompts.coder_text(goal, observation, recalled)
         messages = prompts.messages("coder", text, observation.screenshot, brief=self.endpoint.brief)
         regex = program_regex() if self.endpoint.grammar else None
+        longest = BRIEF_TOKENS if self.endpoint.brief else TOKENS
         asked = answered = 0
         problem = ""
         for _ in range(2):
-            reply = await self._model.ask(messages, regex=regex, max_tokens=300)
+            reply = await self._model.ask(messages, regex=regex, max_tokens=longest)
             asked += reply.prompt_tokens
             answered += reply.completion_tokens
             try:

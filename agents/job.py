@@ -13,18 +13,19 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from agents.lifting import nearest
 from agents.policies import Decision, Policy
-from agents.program import WHOLE, Act, Program
+from agents.program import WHOLE, Act, Program, Script
 from tools.actions import Action, Named, Value, quote
 from tools.environment import Environment
 from tools.guard import GO_AHEAD, Verdict, assess
 from tools.observation import Observation
 
 Outcome = Literal["done", "not done", "refused", "interrupted"]
-Who = Literal["memory", "coder", "reviewer", "policy", "program", "actor", "person"]
+Who = Literal["memory", "coder", "reviewer", "policy", "program", "script", "actor", "person"]
 REPEATS = 3  # the same action on the same page: told once, then stopped
 LAST = 3  # steps before the end at which the model is told
 INVALID = 3  # answers in a row that are no action
@@ -75,9 +76,12 @@ class Job:
     approve: Callable[[Request], Awaitable[bool]]
     max_steps: int
     interrupt: asyncio.Event
-    program: Program = WHOLE
+    files: Path | None = None  # what the browser uploads and downloads; scripts find copies
+    work: Path | None = None  # where files are kept that scripts leave
+    program: Program | Script = WHOLE
     steps: list[tuple[Observation, Decision, str]] = field(default_factory=list)
     timings: list[float] = field(default_factory=list)
+    kept: dict[str, Path] = field(default_factory=dict)  # files that scripts have left, by name
     prompt_tokens: int = 0
     completion_tokens: int = 0
     _seen: Counter[tuple[str, bytes | None, str]] = field(default_factory=Counter)
@@ -118,11 +122,10 @@ class Job:
                 waiting.cancel()
             await asyncio.gather(task, stop, return_exceptions=True)
 
-    async def run_program(self) -> None:
-        """Do the program. A step whose target has another name now, or has moved, is healed: found by what it
-        has in common, or else done by the actor. What can't be healed so, the actor does with all that
-        follows."""
-        program = self.program
+    async def run_program(self, program: Program) -> None:
+        """Do a straight line. A step whose target has another name now, or has moved, is healed: found by
+        what it has in common, or else done by the actor. What can't be healed so, the actor does with all
+        that follows."""
         for step in program.steps:
             if isinstance(step, Act):
                 await self.act(step.goal)

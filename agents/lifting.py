@@ -21,7 +21,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from agents.program import Act, Program, parse_program
+from agents.program import Act, Program, parse_line
 from tools.actions import Action, ActionError, Named, Value, quote
 from tools.observation import Element, Observation
 
@@ -97,7 +97,7 @@ def parse_lifted(text: str) -> Lifted:
                 values[given[1]] = str(json.loads(given[2]))
             except ValueError as error:
                 raise ActionError(f"not a value in quotes: {line[:80]}") from error
-    return Lifted(goal, parse_program(text), values)
+    return Lifted(goal, parse_line(text), values)
 
 
 def nearest(target: Named, values: Sequence[str], look: Observation) -> Element | None:

@@ -8,24 +8,37 @@
 Targets are given by role and name, so a program outlives the page it was made on. It is read with `ast`,
 literals only, and never executed as Python. A successful run compiles into one (`compile_program`).
 
-Not covered: loops and conditions; running one (`team.py`).
+Python that goes beyond such a line (variables, loops, conditions, what a page shows) is a script:
+
+    total = sum(float(row["Amount"]) for row in read_table())
+    fill(textbox("Total"), total)
+
+Not covered: running a program (`job.py`) and running a script (`script.py`).
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from agents.policies import Decision
-from tools.actions import ACTIONS, Action, ActionError, Value, parse, quote
+from tools.actions import ACTIONS, Action, ActionError, Value, from_call, parse, quote
 from tools.grammar import ANY_TEXT, KEYS, NUMBER
 from tools.observation import Observation
 
 LONGEST = 20  # lines
+LONGEST_SCRIPT = 20_000  # characters
 FENCE = re.compile(r"```(?:\w+\n)?(.*?)```", re.DOTALL)
 DECODED_LINES = 10  # lines a decoder may write
+READING = frozenset({"read", "read_table"})  # what only a script can call, beside Python's own functions
+CALLS = (
+    *(ast.Module, ast.Expr, ast.Call, ast.keyword, ast.Name, ast.expr_context),
+    *(ast.Constant, ast.List, ast.UnaryOp, ast.unaryop),
+)
 
 
 @dataclass(frozen=True)
@@ -53,16 +66,52 @@ class Program:
         return tuple(s for s in self.steps if isinstance(s, Action))
 
 
+@dataclass(frozen=True)
+class Script:
+    """Python over the same calls, to be run apart. Written, it is as its author wrote it."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """The actions that stand in it as they will be called; others are known only when it runs."""
+        found = []
+        calls = (node for node in ast.walk(ast.parse(self.text)) if isinstance(node, ast.Call))
+        for call in sorted(calls, key=lambda node: (node.lineno, node.col_offset)):
+            if isinstance(call.func, ast.Name) and call.func.id in ACTIONS:
+                with suppress(ActionError):
+                    found.append(from_call(call))
+        return tuple(found)
+
+
 WHOLE = Program((Act(),))  # act(goal)
 
 
-def parse_program(text: str, observation: Observation | None = None) -> Program:
-    """Read a program, fenced or not. Raises ActionError with a message fit to be shown to a model.
+def parse_program(text: str, observation: Observation | None = None) -> Program | Script:
+    """Read a program or a script, fenced or not. Raises ActionError with a message fit for a model.
+
+    What can be read as a straight line of calls is one, and so is what only tries to be.
+    """
+    code = _unfenced(text)
+    try:
+        return parse_line(code, observation)
+    except ActionError:
+        if not _goes_beyond(code):
+            raise
+    if len(code) > LONGEST_SCRIPT:
+        raise ActionError(f"the script has {len(code)} characters; write at most {LONGEST_SCRIPT}")
+    return Script(code)
+
+
+def parse_line(text: str, observation: Observation | None = None) -> Program:
+    """Read a straight line of calls. Raises ActionError with a message fit to be shown to a model.
 
     With `observation`, refs of that page are turned into roles and names; without, they are refused.
     """
-    fenced = FENCE.search(text)
-    lines = [line.strip() for line in (fenced.group(1) if fenced else text).strip().splitlines()]
+    lines = [line.strip() for line in _unfenced(text).splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     if not lines:
         raise ActionError("the program is empty; write one call a line, or act(goal)")
@@ -71,9 +120,27 @@ def parse_program(text: str, observation: Observation | None = None) -> Program:
     return Program(tuple(_step(line, observation) for line in lines))
 
 
+def _unfenced(text: str) -> str:
+    fenced = FENCE.search(text)
+    return (fenced.group(1) if fenced else text).strip()
+
+
+def _goes_beyond(code: str) -> bool:
+    """Whether this is Python that does more than call actions with plain values."""
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return any(
+        not isinstance(node, CALLS)
+        or (isinstance(node, ast.Name) and (node.id in READING or hasattr(builtins, node.id)))
+        for node in ast.walk(tree)
+    )
+
+
 def _step(line: str, observation: Observation | None) -> Action | Act:
     if re.match(r"act\s*\(", line):
-        return _act(line)
+        return parse_act(line)
     action = parse(line)
     if not any(isinstance(target, int) for target in action.targets):
         return Action(action.name, action.args)
@@ -83,7 +150,8 @@ def _step(line: str, observation: Observation | None) -> Action | Act:
     return named
 
 
-def _act(line: str) -> Act:
+def parse_act(line: str) -> Act:
+    """Read `act(goal)` or `act("a part")`. Raises ActionError."""
     wrong = ActionError(f'not a step: {line[:80]!r}; write act(goal) or act("a part of the goal")')
     try:
         tree = ast.parse(line, mode="eval").body

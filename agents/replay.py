@@ -36,7 +36,7 @@ async def replay(
     stop = interrupt or asyncio.Event()
     job = Job(goal, env, observation, actor, on_event, approve, max_steps, stop, program=program)
     try:
-        await job.run_program()
+        await job.run_program(program)
         over = Over("done", "every step of the program was done")
     except Over as early:
         over = early

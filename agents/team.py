@@ -2,7 +2,8 @@
 
     goal -> memory -> coder: a program, or act(goal)
          -> reviewer, before: policy in plain code, then the model: approve | revise | refuse
-         -> actor: runs the program; act() and drift are done step by step
+         -> actor: runs the program; act() and drift are done step by step (a script that
+            fails goes back to the coder)
          -> reviewer, after: done | not yet (back to the coder, at most twice) | give up
 
 AutoGen routes the turns and keeps the thread; its types stay in this file. What a turn does is plain code
@@ -18,6 +19,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from autogen_agentchat.agents import BaseChatAgent
@@ -34,14 +36,16 @@ from agents.coder import Coder
 from agents.job import Event, Job, Outcome, Over, Request, Stalled
 from agents.lifting import lift, parse_lifted
 from agents.policies import Decision
-from agents.program import Program, compile_program
+from agents.program import Program, Script, compile_program
 from agents.prompts import Role
 from agents.reviewer import NoVerdict, Reviewer
+from agents.script import run_script
 from tools.actions import Action, ActionError
 from tools.environment import Environment, EnvironmentDown
 from tools.guard import assess
 from tools.memory import Memory, MemoryDown, site_of
 from tools.observation import Observation, shorten
+from tools.sandbox import SandboxMissing, find
 
 __all__ = ["Event", "Request", "TeamResult", "remember", "run_team"]
 
@@ -64,6 +68,7 @@ class TeamResult:
     completion_tokens: int
     seconds: float
     timings: tuple[float, ...] = ()  # seconds of each step
+    files: tuple[Path, ...] = ()  # left by scripts
 
 
 async def run_team(
@@ -78,18 +83,21 @@ async def run_team(
     max_steps: int = 30,
     interrupt: asyncio.Event | None = None,
     earlier: Sequence[tuple[Observation, Decision, str]] = (),
+    files: Path | None = None,
+    work: Path | None = None,
 ) -> TeamResult:
     """Work on the goal from this page until it is done, or it is clear that it won't be.
 
     Setting `interrupt` ends it between two steps with outcome "interrupted"; what was done is in the result.
     `earlier` are the steps of an interrupted run that this one goes on from; they are in the result again.
+    A script finds copies of what is in `files`; what it leaves is kept in `work`, or not at all without.
     """
     began = time.monotonic()
     actor = ModelPolicy(endpoints["actor"])
     coder = Coder(endpoints["coder"])
     reviewer = Reviewer(endpoints["reviewer"])
     stop = interrupt or asyncio.Event()
-    job = Job(goal, env, observation, actor, on_event, approve, max_steps, stop)
+    job = Job(goal, env, observation, actor, on_event, approve, max_steps, stop, files, work)
     job.steps.extend(earlier)
     job.timings.extend(0.0 for _ in earlier)
     desk = Desk(job, coder, reviewer, memory)
@@ -109,6 +117,7 @@ async def run_team(
         job.completion_tokens,
         time.monotonic() - began,
         tuple(job.timings),
+        tuple(job.kept.values()),
     )
 
 
@@ -116,8 +125,11 @@ def remember(memory: Memory, goal: str, result: TeamResult) -> int:
     """Keep the program of what worked, for this goal and those like it; its steps, 0 if there is nothing new
     to keep.
 
+    What a script did is not kept: it was worked out from what the page showed, and must be again.
     Apart from `run_team`, so that a person sees the outcome first. Blocks; raises MemoryDown.
     """
+    if any(by == "script" for _, _, by in result.steps):
+        return 0
     program = compile_program(result.steps, result.final) if result.outcome == "done" else None
     if program is None:
         return 0
@@ -150,8 +162,12 @@ def next_speaker(messages: Sequence[BaseAgentEvent | BaseChatMessage]) -> str:
     last = messages[-1]
     if last.source == "coder":
         return "reviewer"  # a plan to check
-    if last.source == "actor" and isinstance(last, TextMessage) and last.content.startswith("stuck"):
-        return "coder"  # another approach
+    if (
+        last.source == "actor"
+        and isinstance(last, TextMessage)
+        and last.content.startswith(("failed", "stuck"))
+    ):
+        return "coder"  # its script failed, or another approach is wanted
     if last.source == "actor":
         return "reviewer"  # a result to check
     if last.source == "reviewer" and isinstance(last, TextMessage) and last.content.startswith("approve"):
@@ -207,14 +223,15 @@ class Desk:
             assert self.recalled is not None
             self.recalled.append(text[:RECALLED_LENGTH])
 
-    def back_to_coder(self, verdict: str, why: str, last: Over) -> str:
-        """Another round, or the end when there were enough."""
+    def back_to_coder(self, verdict: str, why: str, last: Over, who: str = "reviewer") -> str:
+        """Another round, or the end when there were enough; what was said."""
         if self.rounds >= ROUNDS:
             raise last
         self.rounds += 1
         self.replay = None
-        self.feedback = f"{verdict}: {why}" if why else verdict
-        return self.feedback
+        said = f"{verdict}: {why}" if why else verdict
+        self.feedback = f"{who}: {said}"
+        return said
 
 
 class Member(BaseChatAgent):
@@ -263,7 +280,7 @@ class CoderAgent(Member):
             job.program = desk.replay
             job.say("coder", f"a program that worked here for such a goal:\n{job.program}")
         else:
-            told = [f"reviewer: {desk.feedback}\n{_so_far(job.history)}".strip()] if desk.feedback else []
+            told = [f"{desk.feedback}\n{_so_far(job.history)}".strip()] if desk.feedback else []
             plan = await job.unless_interrupted(
                 desk.coder.plan(job.goal, job.observation, [*told, *recalled])
             )
@@ -284,6 +301,13 @@ class ReviewerAgent(Member):
     async def _before(self) -> str:
         desk, job = self.desk, self.desk.job
         desk.planned = False
+        if isinstance(job.program, Script):
+            try:
+                await asyncio.to_thread(find)
+            except SandboxMissing as error:
+                job.say("policy", f"refuse the script: {error}")
+                only = "only plain calls, one a line, can be run here; write those, or act(goal)"
+                return desk.back_to_coder("revise", only, Over("refused", str(error)))
         for action in job.program.actions:
             verdict = assess(action, job.observation, job.goal)
             if verdict.decision == "refuse":
@@ -329,16 +353,23 @@ class ActorAgent(Member):
 
     async def turn(self) -> str:
         job = self.desk.job
+        if isinstance(job.program, Script):
+            why = await run_script(job, job.program)
+            if why is not None:
+                job.say("script", f"failed: {why}")
+                last = Over("not done", f"the script failed: {why}")
+                return self.desk.back_to_coder("failed", why, last, "script")
+            return "the script has run"
         try:
-            await job.run_program()
+            await job.run_program(job.program)
         except Stalled as stuck:
             if self.desk.stalled:
                 raise
             self.desk.stalled = True
-            return self.desk.back_to_coder("stuck", stuck.reason.removeprefix("stuck: "), stuck)
+            return self.desk.back_to_coder("stuck", stuck.reason.removeprefix("stuck: "), stuck, "actor")
         except ActionError as error:  # a step that does not fit this page after all
             raise Over("not done", str(error)) from error
-        return job.message or "the program has run"
+        return "the program has run"
 
 
 def _so_far(history: Sequence[Action]) -> str:

@@ -5,7 +5,8 @@
     shopfloor chat --url http://127.0.0.1:8080/ < tasks.txt      a task a line
 
 Browser, model server and help desk start at once; memory loads in a thread. Ctrl-C hands over to the person,
-a second one quits. Every task is kept as an episode under the state folder, screenshots beside it.
+a second one quits. Every task is kept as an episode under the state folder, beside it its screenshots and the
+files that its scripts have left.
 
 Not covered: what the team does (`agents/team.py`); a browser of the person's own.
 """
@@ -280,6 +281,7 @@ class Session:
             "model": self.endpoints["actor"].model,
             "episode": str(episode),
             "screenshots": str(self._folder),
+            "files": [str(path.absolute()) for path in result.files],
         }
 
     async def _remember(self, memory: Memory, task: str, result: TeamResult) -> None:
@@ -322,6 +324,8 @@ class Session:
                 max_steps=self.args.max_steps,
                 interrupt=self.interrupt.event,
                 earlier=steps,
+                files=Path(self.place.files),
+                work=_short(self._folder / "work"),
             )
             self.interrupt.working = False
             steps = list(result.steps)
@@ -411,7 +415,7 @@ class Session:
         path = self._folder / f"step-{self._looks:02}.png"
         path.write_bytes(observation.screenshot)
         self._looks += 1
-        return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+        return _short(path)
 
     def _keep(self, ident: str, task: str, result: TeamResult, timings: list[float], started: str) -> Path:
         """Write the episode. Its success is the reviewer's word, and it says so."""
@@ -420,6 +424,8 @@ class Session:
         from trajectories.tasks import Outcome
 
         extra: dict[str, Any] = {"checked_by": "reviewer", "outcome": result.outcome, "reason": result.reason}
+        if result.files:
+            extra["files"] = [path.name for path in result.files]
         last = result.steps[-1][1].action.name if result.steps else ""
         ended: Ended = "done" if result.outcome == "done" else "error"
         if ended == "error":
@@ -444,3 +450,8 @@ class Session:
             extra=extra,
         )
         return Store(settings.home() / "episodes").add(episode)
+
+
+def _short(path: Path) -> Path:
+    """The path from where we stand, where that is shorter."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -27,6 +27,7 @@ STYLES = {
     "reviewer": "yellow",
     "policy": "red",
     "program": "cyan",
+    "script": "cyan",
     "actor": "green",
     "person": "bold",
 }

@@ -47,7 +47,7 @@ from tools.actions import ACTIONS, FINAL, Action, Target, quote
 from tools.chromium import LAUNCH_ARGS, find_chromium
 from tools.elements import INIT, Elements, Located, Look
 from tools.environment import EnvironmentDown, Start
-from tools.observation import Box, Element, Observation, shorten
+from tools.observation import Box, Element, Observation, Table, shorten
 
 ACTION_SECONDS = 3.0
 NAVIGATION_SECONDS = 10.0
@@ -264,6 +264,17 @@ class BrowserEnvironment:
                 else:  # the page went on to another meanwhile: wait for that one
                     await self.settle()
         raise EnvironmentDown(f"{self._good} can't be looked at; it dies or moves on every time")
+
+    async def tables(self) -> list[Table]:
+        if self._dialogs or await self._revive():
+            return []
+        try:
+            return await self._interruptible(self._readers[self.page].tables(), ACTION_SECONDS)
+        except (ActionFailed, _Interrupted):
+            return []
+        except Error as error:  # the page went on to another, or died: the next look says so
+            self._lost(error)
+            return []
 
     async def close(self) -> None:
         await self._close_context()

@@ -480,6 +480,37 @@
       state: document.readyState };
   }
 
+  // ---- tables ----------------------------------------------------------------------------------------------------
+  // Every table as it would be read by scrolling: caption, heads, rows. What spans several cells stands in each of
+  // them; the table's foot (sums, mostly) is no row. Tables in shadow roots are not found.
+  function tables() {
+    const TABLE = 'table,[role=table],[role=grid],[role=treegrid]', ROW = 'tr,[role=row]', HEAD = 'th,[role=columnheader]';
+    const seen = (el) => el.checkVisibility({ visibilityProperty: true });
+    const held = (f) => /^(checkbox|radio)$/.test(f.type) ? (f.checked ? 'on' : 'off') : valueOf(f, tagOf(f), roleOf(f, tagOf(f)), '') || '';
+    const text = (cell) => norm(content(cell)) || [...cell.querySelectorAll('input,select,textarea')].filter(seen).map(held).join(' ');
+    return [...document.querySelectorAll(TABLE)].filter(seen).slice(0, 50).map((table) => {
+      const own = (el) => el.parentElement.closest(TABLE) === table;
+      const rows = [...table.querySelectorAll(ROW)].filter((r) => own(r) && seen(r) && r.parentElement.tagName !== 'TFOOT').slice(0, 5000)
+        .map((r) => [...r.querySelectorAll(HEAD + ',td,[role=cell],[role=gridcell],[role=rowheader]')].filter((c) => own(c) && c.closest(ROW) === r && seen(c)))
+        .filter((cells) => cells.length);
+      const grid = rows.map(() => []);
+      rows.forEach((cells, y) => {
+        let x = 0;
+        for (const cell of cells) {
+          while (grid[y][x] !== undefined) x += 1;
+          const said = text(cell), down = Math.min(cell.rowSpan || 1, rows.length - y), across = Math.min(cell.colSpan || 1, 50);
+          for (let dy = 0; dy < down; dy += 1) for (let dx = 0; dx < across; dx += 1) grid[y + dy][x + dx] = said;
+          x += across;
+        }
+      });
+      let heads = 0; // the lowest of the rows at its top that are heads only says what the columns are
+      while (heads < rows.length && rows[heads].every((c) => c.matches(HEAD))) heads += 1;
+      const filled = (line) => Array.from(line, (c) => c === undefined ? '' : c);
+      return { caption: norm(table.caption ? content(table.caption) : '') || idTexts(table, 'aria-labelledby') || attr(table, 'aria-label'),
+        head: heads ? filled(grid[heads - 1]) : [], rows: grid.slice(heads).map(filled) };
+    });
+  }
+
   // ---- before acting ---------------------------------------------------------------------------------------------
   function prepare(id) {
     const { el, at } = kept[id] || {};
@@ -568,5 +599,5 @@
     next();
   });
 
-  return { read, version, quiet, prepare, offset, covered, pick, span, scroll, element: (id) => (kept[id] || {}).el || null };
+  return { read, tables, version, quiet, prepare, offset, covered, pick, span, scroll, element: (id) => (kept[id] || {}).el || null };
 }

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tools.observation import MAX_ELEMENTS, MAX_NAME, Box, Element
+from tools.observation import MAX_ELEMENTS, MAX_NAME, Box, Element, Table
 
 if TYPE_CHECKING:
     from playwright.async_api import ElementHandle, Frame, JSHandle, Page
@@ -150,6 +150,14 @@ class Elements:
             focused = focus or focused
             items.extend(({**i, "x": i["x"] + dx, "y": i["y"] + dy}, where) for i, where in inner)
         return got, items, hidden, focused
+
+    async def tables(self) -> list[Table]:
+        """The tables of every frame, off screen too. Raises Playwright's Error when the page goes away."""
+        found = []
+        for frame in self.page.frames:
+            for table in await (await self.reader(frame)).evaluate("r => r.tables()"):
+                found.append(Table(table["caption"], tuple(table["head"]), tuple(map(tuple, table["rows"]))))
+        return found
 
     async def unchanged(self, look: Look) -> bool:
         """Whether nothing has moved since this look, as far as the page's own changes tell."""

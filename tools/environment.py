@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tools.actions import Action
-from tools.observation import Observation
+from tools.observation import Observation, Table
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,10 @@ class Environment(Protocol):
 
     async def observe(self) -> Observation:
         """Look again without doing anything."""
+        ...
+
+    async def tables(self) -> list[Table]:
+        """The tables of the page, whole, as scrolling through it would show them; none where it can't say."""
         ...
 
     async def close(self) -> None: ...

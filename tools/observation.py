@@ -68,6 +68,25 @@ class Element:
 
 
 @dataclass(frozen=True)
+class Table:
+    """A table of the page, all of its rows; `head` is empty where nothing says what the columns are."""
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def records(self) -> list[dict[str, str]] | list[list[str]]:
+        """Its rows by the columns' heads, a nameless column by its number from 1; without heads as lists."""
+        if not self.head:
+            return [list(row) for row in self.rows]
+        names: list[str] = []
+        for number, head in enumerate(self.head, 1):
+            name = head or f"column {number}"
+            names.append(name if name not in names else f"{name} {number}")
+        return [dict(zip(names, row, strict=False)) for row in self.rows]
+
+
+@dataclass(frozen=True)
 class Observation:
     """Screenshot and elements of one moment.
 

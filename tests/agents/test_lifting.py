@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agents.lifting import lift, nearest, parse_lifted
-from agents.program import parse_program
+from agents.program import parse_line
 from tools.actions import ActionError, Named
 from tools.observation import Box, Element, Observation
 
@@ -23,7 +23,7 @@ def page(*elements: tuple[str, str]) -> Observation:
 
 def test_a_program_is_lifted_and_filled() -> None:
     """What the goal says in quotes or what was typed gets a place; labels and other words stay."""
-    lifted = lift(GOAL, parse_program(PROGRAM))
+    lifted = lift(GOAL, parse_line(PROGRAM))
     assert lifted.values == {"link": "Printer jams", "priority": "high"}
     assert lifted.goal == 'Give the ticket "{link}" the priority "{priority}".'
     assert 'combobox("Priority")' in str(lifted.program) and "see the priority list" in str(lifted.program)
@@ -39,29 +39,29 @@ def test_a_program_is_lifted_and_filled() -> None:
 
 def test_only_the_same_goal_fits() -> None:
     """Another wording, a part, or a value more does not fit; the same value twice must be the same."""
-    lifted = lift(GOAL, parse_program(PROGRAM))
+    lifted = lift(GOAL, parse_line(PROGRAM))
     assert lifted.fit('Set the priority of "Printer jams" to "high".') is None
     assert lifted.fit(GOAL + " And close it.") is None
-    twice = lift('Type "a" and "a".', parse_program('fill(textbox("One"), "a")'))
+    twice = lift('Type "a" and "a".', parse_line('fill(textbox("One"), "a")'))
     assert twice.fit('Type "b" and "b".') == {"one": "b"} and twice.fit('Type "b" and "c".') is None
-    braces = lift('Type "{x}" into {y}.', parse_program('fill(textbox("One"), "{x}")'))
+    braces = lift('Type "{x}" into {y}.', parse_line('fill(textbox("One"), "{x}")'))
     assert braces.fit('Type "z" into {y}.') == {"one": "z"} and braces.fit('Type "z" into w.') is None
 
 
 def test_values_that_overlap_or_look_like_patterns() -> None:
     """The longer value goes first, no value is found in the middle of a word, and all text is literal."""
     goal = 'Put "Ann" into one and "Ann Lee (x+)" into two.'
-    lifted = lift(goal, parse_program('fill(textbox("One"), "Ann")\nfill(textbox("Two"), "Ann Lee (x+)")'))
+    lifted = lift(goal, parse_line('fill(textbox("One"), "Ann")\nfill(textbox("Two"), "Ann Lee (x+)")'))
     assert lifted.goal == 'Put "{one}" into one and "{two}" into two.'
     filled = lifted.filled({"one": r"\1", "two": '"q" {one}'})
     assert [a.args[1] for a in filled.actions] == [r"\1", '"q" {one}']
-    same = lift("Type Ann in Annex.", parse_program('fill(textbox("N"), "Ann")'))
+    same = lift("Type Ann in Annex.", parse_line('fill(textbox("N"), "Ann")'))
     assert same.goal == "Type {n} in Annex."
 
 
 def test_it_is_kept_as_text() -> None:
     """Written and read again it is the same; a file without a goal or values is a program all the same."""
-    lifted = lift(GOAL, parse_program(PROGRAM))
+    lifted = lift(GOAL, parse_line(PROGRAM))
     assert parse_lifted(str(lifted)) == lifted
     assert parse_lifted('click(button("Save"))').values == {}
     with pytest.raises(ActionError):

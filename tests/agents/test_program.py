@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from agents.policies import Decision
-from agents.program import Act, compile_program, parse_program, program_regex
+from agents.program import Act, Program, Script, compile_program, parse_program, program_regex
+from agents.prompts import messages
 from tools.actions import Action, ActionError, Named
 from tools.observation import Box, Element, Observation
 
@@ -45,13 +46,11 @@ def test_refs_become_names_of_the_page_or_are_refused() -> None:
     "text",
     [
         "",
-        "import os",
-        "act(open('x'))",
-        'click(button("a" + "b"))',
         "act(goal, goal)",
+        'clik(button("a"))',
         'click(button("a")); click(button("b"))',
-        '__import__("os").system("true")',
         "act(goal)\n" * 40,
+        "x" * 30_000 + " = 1",
         "certainly! here is my plan",
     ],
 )
@@ -84,3 +83,25 @@ def test_a_run_that_worked_compiles() -> None:
     answer = (PAGE, Decision(Action("send_msg_to_user", ("42",))), "actor")
     assert compile_program([*ok, answer], PAGE) is None
     assert compile_program([point, done], PAGE) is None
+
+
+def test_a_script_is_what_goes_beyond_calls() -> None:
+    """A straight line stays one, also where it is wrong; Python that does more is kept as it is written."""
+    assert isinstance(parse_program('scroll(0, -300)\nclick(button("Save"))'), Program)
+    for text in (
+        *("import os", "x = 1", "print(read())", "act(open('x'))", 'click(button("a" + "b"))'),
+        *('__import__("os").system("true")', "if 1:\n    noop()"),
+    ):
+        assert parse_program(f"```python\n{text}\n```") == Script(text)
+    script = parse_program('for name in ["a"]:\n    click(button(name))\n    click(button("Save"))\nclick(9)')
+    assert [str(a) for a in script.actions] == ['click(button("Save"))', "click(9)"]
+    assert script.actions[0].name == "click" and isinstance(script.actions[0], Action)
+
+
+def test_only_models_that_need_instructions_are_told_of_scripts() -> None:
+    """The prompt of a model trained here is the bare question, as it was trained."""
+    told = messages("coder", "plan:", None, brief=False)
+    assert told[0]["role"] == "system" and "read_table(" in told[0]["content"]
+    assert messages("coder", "plan:", None, brief=True) == [
+        {"role": "user", "content": [{"type": "text", "text": "plan:"}]}
+    ]

@@ -19,7 +19,7 @@ import subprocess
 from dataclasses import replace
 from typing import IO, Any
 
-from agents.program import Act, parse_program
+from agents.program import Act, parse_line
 from tools import settings
 from tools.actions import Action, ActionError
 from tools.browser import BrowserEnvironment
@@ -38,7 +38,7 @@ def check_sign_in(program: str) -> None:
     if not program:
         return
     try:
-        steps = parse_program(program).steps
+        steps = parse_line(program).steps
     except ActionError as error:
         raise SiteError(f"the sign-in can't be read: {error}") from error
     if any(isinstance(step, Act) for step in steps):
@@ -96,7 +96,7 @@ class Door:
         return look
 
     async def _sign_in(self, env: BrowserEnvironment) -> None:
-        program = parse_program(self.access.sign_in)
+        program = parse_line(self.access.sign_in)
         check_sign_in(self.access.sign_in)
         secrets = {
             name: os.environ[settings.SITE_SECRET + name] for name in SLOT.findall(self.access.sign_in)
