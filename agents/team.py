@@ -41,6 +41,7 @@ from tools.environment import Environment, EnvironmentDown
 from tools.guard import assess
 from tools.memory import Memory, MemoryDown, site_of
 from tools.observation import Observation, shorten
+from tools.terms import Terms
 
 __all__ = ["Event", "Request", "TeamResult", "remember", "run_team"]
 
@@ -63,6 +64,7 @@ class TeamResult:
     completion_tokens: int
     seconds: float
     timings: tuple[float, ...] = ()  # seconds of each step
+    terms: Terms | None = None  # what was not agreed to, where that ended it
 
 
 async def run_team(
@@ -108,6 +110,7 @@ async def run_team(
         job.completion_tokens,
         time.monotonic() - began,
         tuple(job.timings),
+        over.terms,
     )
 
 

@@ -22,7 +22,7 @@ import sys
 import uuid
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -280,6 +280,7 @@ class Session:
             "model": self.endpoints["actor"].model,
             "episode": str(episode),
             "screenshots": str(self._folder),
+            "not_approved": asdict(result.terms) if result.terms else None,
         }
 
     async def _remember(self, memory: Memory, task: str, result: TeamResult) -> None:
@@ -383,6 +384,7 @@ class Session:
 
     async def _approve(self, request: Request) -> bool:
         what = f"{request.action}: {request.verdict.why}"
+        self.terminal.terms(request.terms)
         if self.args.yes:
             self.terminal.say(f"{'person':>8}  yes (--yes) to {what}", "bold")
             return True

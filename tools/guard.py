@@ -15,7 +15,7 @@ from typing import Literal
 from urllib.parse import urljoin, urlsplit
 
 from tools.actions import ACTIONS, Action, Named
-from tools.observation import Element, Observation
+from tools.observation import Box, Element, Observation
 
 Kind = Literal["read", "write", "irreversible", "money", "secret"]
 Ruling = Literal["approve", "ask", "refuse"]
@@ -41,6 +41,7 @@ COMMANDS = frozenset({"button", "menuitem", "link", "tab", "option", "radio", "c
 DIALOGS = frozenset({"dialog", "alertdialog"})
 LONG_NAME = {"link": 3}  # words; a longer link is a title ("Remove the old invoice, please"), not a command
 LONGEST_NAME = 8
+NEAR = 120.0  # CSS pixels above or below: what an OK without a dialog is about
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,9 @@ def assess(action: Action, observation: Observation, goal: str) -> Verdict:
                 return Verdict("secret", "refuse", f"{path} is outside the folder for uploads")
         case "fill" | "keyboard_type":
             return _typing(action, observation, goal)
-    thing = _pressed(action, observation)
+    thing = pressed(action, observation)
     if thing is not None:
-        verdict = _command(*thing, observation)
+        verdict = _command(thing, observation)
         if verdict is not None:
             return verdict
     risk = ACTIONS[action.name].risk
@@ -105,21 +106,18 @@ def _typing(action: Action, observation: Observation, goal: str) -> Verdict:
     return Verdict("secret", "ask", f'it types a secret into "{name}"')
 
 
-def _pressed(action: Action, observation: Observation) -> tuple[str, str] | None:
-    """Role and name of what the action presses, if it presses anything."""
-    element: Element | None = None
+def pressed(action: Action, observation: Observation) -> Element | Named | None:
+    """What the action presses, if it presses anything; by name where it is not on this page."""
     if action.name == "mouse_click":
-        element = _under(observation, float(str(action.args[0])), float(str(action.args[1])))
-    elif action.name == "keyboard_press" and action.args[0] in ("Enter", "Space", " "):
-        element = observation.find(observation.focused) if observation.focused else None
-    elif action.targets and (action.name in PRESSED or action.name in ("press", "drag_and_drop")):
+        return _under(observation, float(str(action.args[0])), float(str(action.args[1])))
+    if action.name == "keyboard_press" and action.args[0] in ("Enter", "Space", " "):
+        return observation.find(observation.focused) if observation.focused else None
+    if action.targets and (action.name in PRESSED or action.name in ("press", "drag_and_drop")):
         if action.name == "press" and action.args[1] not in ("Enter", "Space", " "):
             return None
         target = action.targets[-1]  # what is dropped on ("Bin") decides, for a drag
-        if isinstance(target, Named):
-            return target.role, target.name
-        element = observation.find(target)
-    return None if element is None else (element.role, element.name)
+        return observation.find(target) or (target if isinstance(target, Named) else None)
+    return None
 
 
 def _under(observation: Observation, x: float, y: float) -> Element | None:
@@ -133,11 +131,13 @@ def _under(observation: Observation, x: float, y: float) -> Element | None:
     return min(hits, key=lambda e: e.box.width * e.box.height, default=None)
 
 
-def _command(role: str, name: str, observation: Observation) -> Verdict | None:
+def _command(thing: Element | Named, observation: Observation) -> Verdict | None:
     """A verdict on pressing something so named, if its name tells."""
-    dialog = _dialog(observation)
-    if GO_AHEAD.match(name) and dialog is not None:
-        said = dialog
+    role, name = thing.role, thing.name
+    dialog = dialog_box(observation)
+    about = " ".join(around(thing, observation)) if GO_AHEAD.match(name) else ""
+    if about and (dialog is not None or MONEY.search(about) or IRREVERSIBLE.search(about)):
+        said = about
     elif role not in COMMANDS or len(name.split()) > LONG_NAME.get(role, LONGEST_NAME):
         return None
     elif role in ("link", "option", "tab") and not (MONEY.match(name) or IRREVERSIBLE.match(name)):
@@ -153,15 +153,23 @@ def _command(role: str, name: str, observation: Observation) -> Verdict | None:
     return None
 
 
-def _dialog(observation: Observation) -> str | None:
-    """All that the open dialog says, or None where none is open."""
-    dialogs = [e for e in observation.elements if e.role in DIALOGS]
-    if not dialogs:
-        return None
-    box = dialogs[-1].box
-    inside = (
-        e.name
-        for e in observation.elements
-        if box.x <= e.box.centre[0] <= box.x + box.width and box.y <= e.box.centre[1] <= box.y + box.height
-    )
-    return " ".join([dialogs[-1].name, *inside])
+def dialog_box(observation: Observation) -> Box | None:
+    """Where the open dialog lies, if it is one that says so."""
+    return next((e.box for e in reversed(observation.elements) if e.role in DIALOGS), None)
+
+
+def around(thing: Element | Named, observation: Observation) -> tuple[str, ...]:
+    """The words that pressing a thing is about: all of the open dialog's, else what is read near it."""
+    box = dialog_box(observation)
+    if box is not None:
+        return tuple(e.name for e in observation.elements if _within(e, box))
+    if isinstance(thing, Named):
+        return ()
+    middle = thing.box.centre[1]
+    read = (e for e in observation.elements if e.ref is None and e.name)
+    return tuple(e.name for e in read if abs(e.box.centre[1] - middle) <= NEAR)
+
+
+def _within(element: Element, box: Box) -> bool:
+    x, y = element.box.centre
+    return box.x <= x <= box.x + box.width and box.y <= y <= box.y + box.height

@@ -59,6 +59,16 @@ def test_a_dialogs_ok_means_what_the_dialog_says() -> None:
     assert assess(parse("click(1)"), greet, "").decision == "approve"
 
 
+def test_an_ok_without_a_dialog_means_what_is_read_near_it() -> None:
+    """A page draws its own dialogs: an OK below "Delete all notes?" is that; far from it, it is not."""
+    for y, decision in [(60, "ask"), (900, "approve")]:
+        words = Element(None, "text", "Delete all notes?", Box(0, y, 80, 20))
+        seen = Observation(
+            "http://desk/", "T", (1000, 1000), (words, Element(1, "button", "OK", Box(0, 100, 80, 20)))
+        )
+        assert assess(parse("click(1)"), seen, "").decision == decision
+
+
 def test_enter_on_a_focused_button_presses_it() -> None:
     """Keys are no way around."""
     here = page(("button", "Delete"), ("textbox", "Delete"), focused=1)
