@@ -21,6 +21,7 @@ from tools.actions import Action
 from tools.environment import Environment
 from tools.guard import Verdict, assess
 from tools.observation import Observation
+from tools.rules import Rules
 from tools.terms import Terms, terms
 
 Outcome = Literal["done", "not done", "refused", "interrupted"]
@@ -72,6 +73,7 @@ class Job:
     approve: Callable[[Request], Awaitable[bool]]
     max_steps: int
     interrupt: asyncio.Event
+    rules: Rules
     program: Program = WHOLE
     steps: list[tuple[Observation, Decision, str]] = field(default_factory=list)
     timings: list[float] = field(default_factory=list)
@@ -171,7 +173,7 @@ class Job:
 
     async def _allowed(self, action: Action) -> bool:
         """Whether policy and person let it be done; False when the actor is to think again."""
-        verdict = assess(action, self.observation, self.goal)
+        verdict = assess(action, self.observation, self.goal, self.rules)
         if verdict.decision == "refuse":
             self.say("policy", f"refuse {action}: {verdict.why}")
             if self._refused:

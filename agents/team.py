@@ -17,7 +17,7 @@ import asyncio
 import time
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from autogen_agentchat.agents import BaseChatAgent
@@ -37,10 +37,11 @@ from agents.program import Program, compile_program, parse_program
 from agents.prompts import Role
 from agents.reviewer import NoVerdict, Reviewer
 from tools.actions import Action, ActionError
-from tools.environment import Environment, EnvironmentDown
-from tools.guard import assess
+from tools.environment import Environment, EnvironmentDown, origin
+from tools.guard import BUILT_IN, assess
 from tools.memory import Memory, MemoryDown, site_of
 from tools.observation import Observation, shorten
+from tools.rules import Rules
 from tools.terms import Terms
 
 __all__ = ["Event", "Request", "TeamResult", "remember", "run_team"]
@@ -79,18 +80,21 @@ async def run_team(
     max_steps: int = 30,
     interrupt: asyncio.Event | None = None,
     earlier: Sequence[tuple[Observation, Decision, str]] = (),
+    rules: Rules = BUILT_IN,
 ) -> TeamResult:
     """Work on the goal from this page until it is done, or it is clear that it won't be.
 
     Setting `interrupt` ends it between two steps with outcome "interrupted"; what was done is in the result.
     `earlier` are the steps of an interrupted run that this one goes on from; they are in the result again.
+    `rules` are the person's own; without a `home` in them, it is where the team starts now.
     """
     began = time.monotonic()
     actor = ModelPolicy(endpoints["actor"])
     coder = Coder(endpoints["coder"])
     reviewer = Reviewer(endpoints["reviewer"])
     stop = interrupt or asyncio.Event()
-    job = Job(goal, env, observation, actor, on_event, approve, max_steps, stop)
+    rules = replace(rules, home=rules.home or origin(observation.url))
+    job = Job(goal, env, observation, actor, on_event, approve, max_steps, stop, rules)
     job.steps.extend(earlier)
     job.timings.extend(0.0 for _ in earlier)
     desk = Desk(job, coder, reviewer, memory)
@@ -276,7 +280,7 @@ class ReviewerAgent(Member):
         desk, job = self.desk, self.desk.job
         desk.planned = False
         for action in job.program.actions:
-            verdict = assess(action, job.observation, job.goal)
+            verdict = assess(action, job.observation, job.goal, job.rules)
             if verdict.decision == "refuse":
                 job.say("policy", f"refuse {action}: {verdict.why}")
                 last = Over("refused", f"the policy refuses {action}: {verdict.why}")

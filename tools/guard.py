@@ -10,15 +10,14 @@ Not covered: what a page does behind an innocent name; sites that need more shou
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit
 
 from tools.actions import ACTIONS, Action, Named
+from tools.environment import origin
 from tools.observation import Box, Element, Observation
-
-Kind = Literal["read", "write", "irreversible", "money", "secret"]
-Ruling = Literal["approve", "ask", "refuse"]
+from tools.rules import Kind, Rules, Ruling
+from tools.slots import SLOT
 
 MONEY = re.compile(
     r"\b(pay|buy|purchase|check ?out|place (?:the |my |your )?order|order now|payment|donate|subscribe"
@@ -35,12 +34,18 @@ SECRET = re.compile(
     r"\b(password|passcode|passphrase|pin|cvv|cvc|card number|security code|api key|secret|token|ssn)\b",
     re.IGNORECASE,
 )
+DOING = re.compile(  # in an address, where "post" and "order" are mostly things
+    r"(?<![a-z])(delete|remove|erase|destroy|wipe|purge|revoke|cancel|unsubscribe|confirm|pay|buy|purchase"
+    r"|checkout|transfer|withdraw|donate)(?![a-z])",
+    re.IGNORECASE,
+)
 GO_AHEAD = re.compile(r"^(ok|okay|yes|confirm|continue|proceed|accept|go ahead|i am sure)\b", re.IGNORECASE)
 PRESSED = frozenset({"click", "dblclick", "mouse_click"})
 COMMANDS = frozenset({"button", "menuitem", "link", "tab", "option", "radio", "checkbox", "switch"})
 DIALOGS = frozenset({"dialog", "alertdialog"})
 LONG_NAME = {"link": 3}  # words; a longer link is a title ("Remove the old invoice, please"), not a command
 LONGEST_NAME = 8
+BUILT_IN = Rules()
 NEAR = 120.0  # CSS pixels above or below: what an OK without a dialog is about
 
 
@@ -53,21 +58,29 @@ class Verdict:
     why: str
 
 
-def assess(action: Action, observation: Observation, goal: str) -> Verdict:
-    """The policy's verdict on one action on this page.
+def assess(action: Action, observation: Observation, goal: str, rules: Rules = BUILT_IN) -> Verdict:
+    """The policy's verdict on one action on this page: the person's rules where they wrote one, else ours.
 
     The goal never loosens what is irreversible or costs money. It only tells whether the person gave a
-    secret, or an address, themselves.
+    secret, or an address, themselves. What is refused here stays refused, whatever the rules say.
     """
+    verdict = _assess(action, observation, goal, rules)
+    ruling = rules.ruling(origin(observation.url), verdict.kind)
+    if ruling is None or verdict.decision in (ruling, "refuse") or action.final:
+        return verdict
+    return replace(verdict, decision=ruling, why=f"{verdict.why}; {rules.path} says {ruling}")
+
+
+def _assess(action: Action, observation: Observation, goal: str, rules: Rules) -> Verdict:
     match action.name:
         case "goto":
-            return _address(str(action.args[0]), observation, goal)
+            return _address(str(action.args[0]), observation, goal, rules)
         case "upload_file":
             path = str(action.args[1])
             if path.startswith(("/", "~", "\\")) or ".." in path.replace("\\", "/").split("/"):
                 return Verdict("secret", "refuse", f"{path} is outside the folder for uploads")
         case "fill" | "keyboard_type":
-            return _typing(action, observation, goal)
+            return _typing(action, observation, goal, rules)
     thing = pressed(action, observation)
     if thing is not None:
         verdict = _command(thing, observation)
@@ -77,19 +90,24 @@ def assess(action: Action, observation: Observation, goal: str) -> Verdict:
     return Verdict(risk, "approve", "it changes nothing" if risk == "read" else "it can be undone")
 
 
-def _address(url: str, observation: Observation, goal: str) -> Verdict:
-    there = urlsplit(urljoin(observation.url, url))
-    here = urlsplit(observation.url)
-    if (there.scheme, there.netloc) == (here.scheme, here.netloc):
+def _address(url: str, observation: Observation, goal: str, rules: Rules) -> Verdict:
+    written = re.sub(r"[\t\r\n]", "", url.strip()).replace("\\", "/")  # as browsers read it
+    there = urlsplit(urljoin(observation.url, written))
+    if origin(there.geturl()) == origin(observation.url):
+        does = DOING.search(f"{there.path}?{there.query}")
+        if does:
+            return Verdict("irreversible", "ask", f'opening an address with "{does[0]}" in it may do that')
         return Verdict("read", "approve", "it stays on this site")
     if there.scheme not in ("http", "https"):
         return Verdict("read", "refuse", f"{there.scheme}: addresses are not opened")
+    if origin(there.geturl()) in (rules.home, *rules.opened):
+        return Verdict("read", "approve", f"{there.netloc} may be visited")
     if there.hostname and re.search(rf"(?<![\w.-]){re.escape(there.hostname)}(?![\w-])", goal):
         return Verdict("read", "ask", f"it leaves this site for {there.netloc}, which the goal names")
     return Verdict("read", "refuse", f"it leaves this site for {there.netloc}")
 
 
-def _typing(action: Action, observation: Observation, goal: str) -> Verdict:
+def _typing(action: Action, observation: Observation, goal: str, rules: Rules) -> Verdict:
     typed = str(action.args[-1])
     if action.name == "fill":
         target = action.targets[0] if action.targets else None
@@ -98,12 +116,21 @@ def _typing(action: Action, observation: Observation, goal: str) -> Verdict:
     else:
         element = observation.find(observation.focused) if observation.focused else None
         name = element.name if element else ""
+    given = [slot for slot in SLOT.findall(typed) if f"{{{{{slot}}}}}" in goal]  # the person's secrets
+    for slot in given:
+        if not rules.may_have(origin(observation.url), slot):
+            return Verdict("secret", "refuse", f"{{{{{slot}}}}} is for {rules.home}, not for this site")
     hidden = element is not None and ((element.value or "").startswith("\u2022"))
-    if not hidden and not SECRET.search(name):
+    fits = hidden or bool(SECRET.search(name)) or any(_word(slot) == _word(name) for slot in given)
+    if not fits and not given:
         return Verdict("write", "approve", "it can be undone")
-    if typed and typed in goal:
+    if fits and typed and typed in goal:
         return Verdict("secret", "approve", "you gave this secret for the task")
     return Verdict("secret", "ask", f'it types a secret into "{name}"')
+
+
+def _word(text: str) -> str:
+    return re.sub(r"\W|_", "", text).lower()
 
 
 def pressed(action: Action, observation: Observation) -> Element | Named | None:

@@ -1,7 +1,8 @@
 """What a yes is a yes to: the action, where, and with which values; anything else is asked again.
 
-A yes is good for one act, and for the OK of the dialog that this act opened, as long as the dialog is about the
-same kind of thing on the same page, the fields hold what they held, and it names no figure that was not on show.
+A yes is good for one act, and for the OK of the dialog that this act opened, as long as that dialog is about
+the same kind of thing on the same page, the fields hold what they held, and it names no figure that was not
+on show.
 
 Not covered: values a page sends that are not on the page (hidden fields), and who asks (`agents/job.py`).
 """
