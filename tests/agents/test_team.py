@@ -140,7 +140,7 @@ async def test_what_worked_is_remembered_and_replayed_without_a_coder(tmp_path: 
     similar = start({"plan:": ['fill(textbox("Name"), "Bob")\nclick(button("Save"))']})
     await similar.go("Save a note for Bob", memory)
     memory.close()
-    assert '# Save a note for Ada\nfill(textbox("Name"), "Ada")' in similar.server.texts("plan:")[0]
+    assert '| # Save a note for Ada\n| fill(textbox("Name"), "Ada")' in similar.server.texts("plan:")[0]
 
 
 @pytest.mark.parametrize("yes", [True, False])

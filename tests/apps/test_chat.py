@@ -44,7 +44,7 @@ def chat(
 
 
 def first_link(text: str) -> str:
-    found = re.search(r'^link ("[^"]+") \[(\d+)\]', text, re.MULTILINE)
+    found = re.search(r'^\| link ("[^"]+") \[(\d+)\]', text, re.MULTILINE)
     assert found, text
     return f"{found.group(1)} click({found.group(2)})"
 
