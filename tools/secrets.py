@@ -11,12 +11,11 @@ spelt backwards, cut in pieces or drawn as a picture it is not known again.
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
 from tools.actions import Action
 from tools.environment import Environment, Start, origin
@@ -61,11 +60,8 @@ class Discreet:
         """Fill in these from now on, and no others; what was known before is still kept out of sight."""
         self._given = dict(values)
         self._known |= {*values.values()}
-        for name, value in sorted(values.items(), key=lambda item: -len(item[1])):
-            forms = {value, " ".join(value.split()), quote(value, safe=""), quote(value), quote_plus(value)}
-            forms |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
-            longest = sorted(forms, key=len, reverse=True)
-            self._patterns[name] = re.compile("|".join(map(re.escape, longest)), re.IGNORECASE)
+        patterns = self._patterns | {name: _pattern(value) for name, value in values.items()}
+        self._patterns = dict(sorted(patterns.items(), key=lambda item: -len(item[1].pattern)))
 
     async def reset(self, start: Start) -> Observation:
         return self._hidden(await self.env.reset(start))
@@ -134,6 +130,13 @@ class Discreet:
             return not any(self.masked(n) != n for n in around)
         tail = name[-40:].lower() if len(name) >= CUT else ""
         return any(tail.endswith(v[:n].lower()) for v in self._known for n in range(SHORTEST, len(v)))
+
+
+def _pattern(value: str) -> re.Pattern[str]:
+    """A secret as it may stand on a page: spaces drawn together, and in an address or an error, escaped."""
+    written = {c: "|".join(map(re.escape, dict.fromkeys((c, quote(c, safe=""), f"\\{c}")))) for c in value}
+    parts = (r"(?:\s+|%20|\+)" if c == " " else f"(?:{written[c]})" for c in " ".join(value.split()))
+    return re.compile("".join(parts), re.IGNORECASE)
 
 
 def _goes_to(action: Action, seen: Observation) -> tuple[str, str, str]:
