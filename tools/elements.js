@@ -72,10 +72,9 @@
   function painted(el) {
     const r = el.getBoundingClientRect();
     return document.elementsFromPoint((r.left + r.right) / 2, (r.top + r.bottom) / 2).some((e) => {
-      if (['::before', '::after'].some((p) => getComputedStyle(e, p).content !== 'none')) return true;
-      if (within(e, el)) return false;
-      const cs = getComputedStyle(e), own = rgba(cs.backgroundColor);
-      return /^(IMG|CANVAS|VIDEO|IFRAME|SVG)$/.test(tagOf(e)) || cs.backgroundImage !== 'none' || !own || own[3] > FAINTEST;
+      const paints = (cs) => { const own = rgba(cs.backgroundColor); return cs.backgroundImage !== 'none' || !own || own[3] > FAINTEST; };
+      if (['::before', '::after'].some((p) => { const cs = getComputedStyle(e, p); return cs.content !== 'none' && paints(cs); })) return true;
+      return !within(e, el) && (/^(IMG|CANVAS|VIDEO|IFRAME|SVG)$/.test(tagOf(e)) || paints(getComputedStyle(e)));
     });
   }
   // Cut away by a clip between an element and what is seen in its place.

