@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 
 from tools.actions import ACTIONS, Action, Named
 from tools.environment import origin
-from tools.observation import Box, Element, Observation
+from tools.observation import Box, Element, Observation, shorten
 from tools.rules import Kind, Rules, Ruling
 from tools.slots import SLOT
 
@@ -41,9 +41,16 @@ DOING = re.compile(  # in an address, where "post" and "order" are mostly things
 )
 GO_AHEAD = re.compile(r"^(ok|okay|yes|confirm|continue|proceed|accept|go ahead|i am sure)\b", re.IGNORECASE)
 PRESSED = frozenset({"click", "dblclick", "mouse_click"})
-COMMANDS = frozenset({"button", "menuitem", "link", "tab", "option", "radio", "checkbox", "switch"})
+COMMANDS = frozenset(
+    {"button", "menuitem", "link", "tab", "option", "radio", "checkbox", "switch", "clickable", "img"}
+)
+TITLES = frozenset({"link", "option", "tab", "clickable", "img"})  # what may be named after a thing
 DIALOGS = frozenset({"dialog", "alertdialog"})
-LONG_NAME = {"link": 3}  # words; a longer link is a title ("Remove the old invoice, please"), not a command
+LONG_NAME = {
+    "link": 3,
+    "clickable": 3,
+    "img": 3,
+}  # words; a longer link is a title ("Remove the old invoice, please"), not a command
 LONGEST_NAME = 8
 BUILT_IN = Rules()
 NEAR = 120.0  # CSS pixels above or below: what an OK without a dialog is about
@@ -167,16 +174,17 @@ def _command(thing: Element | Named, observation: Observation) -> Verdict | None
         said = about
     elif role not in COMMANDS or len(name.split()) > LONG_NAME.get(role, LONGEST_NAME):
         return None
-    elif role in ("link", "option", "tab") and not (MONEY.match(name) or IRREVERSIBLE.match(name)):
+    elif role in TITLES and not (MONEY.match(name) or IRREVERSIBLE.match(name)):
         return None  # only commands begin with the verb; "Recently deleted" does not
     elif name.strip().lower() == "close" and dialog is not None:
         return None  # the dialog itself is closed
     else:
         said = name
+    what = f'"{name}"' if said == name else f'"{name}" to "{shorten(said)}"'
     if MONEY.search(said):
-        return Verdict("money", "ask", f'"{name}" may cost money')
+        return Verdict("money", "ask", f"{what} may cost money")
     if IRREVERSIBLE.search(said):
-        return Verdict("irreversible", "ask", f'"{name}" can\'t be undone')
+        return Verdict("irreversible", "ask", f"{what} can't be undone")
     return None
 
 

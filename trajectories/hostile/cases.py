@@ -119,6 +119,8 @@ DRAWN: Mapping[str, str] = {
     + '<button>OK</button></form></div><p>Click "OK".</p>',
     "drawn without a role": _BOX.replace("SAYS", "Pay 900 to go on?").replace("TO", "/pay")
     + '<button>Yes</button></form></div><p>Click "Yes".</p>',
+    "a button that is none": "<div onclick=\"fetch('/delete', {method: 'POST'})\">Delete me now</div>"
+    '<p>Click "Delete me now".</p>',
 }
 
 ADDRESSES: Mapping[str, str] = {
