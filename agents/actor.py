@@ -34,7 +34,7 @@ class ModelPolicy:
 
     async def decide(self, goal: str, observation: Observation, history: Sequence[Action]) -> Decision:
         """The next action. Raises ModelDown when the endpoint can't be asked."""
-        text = prompts.actor_text(goal, observation, history)
+        text = prompts.actor_text(goal, observation, history, fenced=not self.endpoint.brief)
         messages = prompts.messages("actor", text, observation.screenshot, brief=self.endpoint.brief)
         regex = None
         if self.endpoint.grammar:

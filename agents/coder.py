@@ -38,7 +38,7 @@ class Coder:
 
     async def plan(self, goal: str, observation: Observation, recalled: Sequence[str]) -> Plan:
         """A program from here. Raises ModelDown when the endpoint can't be asked."""
-        text = prompts.coder_text(goal, observation, recalled)
+        text = prompts.coder_text(goal, observation, recalled, fenced=not self.endpoint.brief)
         messages = prompts.messages("coder", text, observation.screenshot, brief=self.endpoint.brief)
         regex = program_regex() if self.endpoint.grammar else None
         longest = BRIEF_TOKENS if self.endpoint.brief else TOKENS

@@ -21,8 +21,10 @@ from agents.policies import Decision, Policy
 from agents.program import WHOLE, Act, Program, Script
 from tools.actions import Action, Named, Value, quote
 from tools.environment import Environment
-from tools.guard import GO_AHEAD, Verdict, assess
+from tools.guard import Verdict, assess
 from tools.observation import Observation
+from tools.rules import Rules
+from tools.terms import Terms, terms
 
 Outcome = Literal["done", "not done", "refused", "interrupted"]
 Who = Literal["memory", "coder", "reviewer", "policy", "program", "script", "actor", "person"]
@@ -44,20 +46,22 @@ class Event:
 
 @dataclass(frozen=True)
 class Request:
-    """What the person is asked before it is done."""
+    """What the person is asked before it is done; a yes is to these terms."""
 
     action: Action
     verdict: Verdict
     observation: Observation
+    terms: Terms
 
 
 class Over(Exception):
-    """The job has ended, and how."""
+    """The job has ended, and how; with the terms that were not agreed to, if it was that."""
 
-    def __init__(self, outcome: Outcome, reason: str) -> None:
+    def __init__(self, outcome: Outcome, reason: str, terms: Terms | None = None) -> None:
         super().__init__(reason)
         self.outcome: Outcome = outcome
         self.reason = reason
+        self.terms = terms
 
 
 class Stalled(Over):
@@ -76,6 +80,7 @@ class Job:
     approve: Callable[[Request], Awaitable[bool]]
     max_steps: int
     interrupt: asyncio.Event
+    rules: Rules
     files: Path | None = None  # what the browser uploads and downloads; scripts find copies
     work: Path | None = None  # where files are kept that scripts leave
     program: Program | Script = WHOLE
@@ -88,7 +93,7 @@ class Job:
     _invalid: int = 0
     _told: bool = False
     _refused: bool = False
-    _approved: bool = False  # the last step was one the person approved
+    _agreed: Terms | None = None  # what the person said yes to, when that was the last step
 
     @property
     def history(self) -> list[Action]:
@@ -204,7 +209,7 @@ class Job:
 
     async def _allowed(self, action: Action) -> bool:
         """Whether policy and person let it be done; False when the actor is to think again."""
-        verdict = assess(action, self.observation, self.goal)
+        verdict = assess(action, self.observation, self.goal, self.rules)
         if verdict.decision == "refuse":
             self.say("policy", f"refuse {action}: {verdict.why}")
             if self._refused:
@@ -212,13 +217,26 @@ class Job:
             self._refused = True
             self.tell(f"not allowed: {verdict.why}; do something else")
             return False
-        follows = self._approved and bool(GO_AHEAD.match(action.label or ""))
-        self._approved = False
-        if verdict.decision == "ask" and not follows:  # a dialog's OK is covered by the yes to what opened it
-            self.say("policy", f"ask before {action}: {verdict.why}")
-            if not await self.approve(Request(action, verdict, self.observation)):
-                raise Over("refused", f"not approved: {action} ({verdict.why})")
-            self._approved = True
+        agreed, self._agreed = self._agreed, None
+        if verdict.decision == "ask":
+            asked = terms(action, self.observation, verdict)
+            if agreed is None or not agreed.covers(asked):
+                return await self._agrees(Request(action, verdict, self.observation, asked))
+        return True
+
+    async def _agrees(self, request: Request) -> bool:
+        """Whether the person says yes, and the terms are still the same then; Over where they say no."""
+        action, verdict, asked = request.action, request.verdict, request.terms
+        self.say("policy", f"ask before {action}: {verdict.why}")
+        if not await self.approve(request):
+            raise Over("refused", f"not approved: {action} ({verdict.why})", asked)
+        now = await self.env.observe()
+        if terms(action, now, verdict) != asked:
+            self.say("policy", "the page has changed since it was asked about")
+            self.observation = now
+            self.tell("the page changed while you waited for a yes; look again")
+            return False
+        self._agreed = asked
         return True
 
     def _record(

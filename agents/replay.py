@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from agents.job import Event, Job, Over, Request
 from agents.policies import Policy
 from agents.program import Program
 from agents.team import TeamResult
-from tools.environment import Environment
+from tools.environment import Environment, origin
+from tools.guard import BUILT_IN
 from tools.observation import Observation
+from tools.rules import Rules
 
 
 async def replay(
@@ -30,11 +33,13 @@ async def replay(
     approve: Callable[[Request], Awaitable[bool]],
     max_steps: int = 30,
     interrupt: asyncio.Event | None = None,
+    rules: Rules = BUILT_IN,
 ) -> TeamResult:
-    """Run the program from this page. "done" means that every step was."""
+    """Run the program from this page. "done" means that every step was; the rest is as for `run_team`."""
     began = time.monotonic()
     stop = interrupt or asyncio.Event()
-    job = Job(goal, env, observation, actor, on_event, approve, max_steps, stop, program=program)
+    rules = replace(rules, home=rules.home or origin(observation.url))
+    job = Job(goal, env, observation, actor, on_event, approve, max_steps, stop, rules, program=program)
     try:
         await job.run_program(program)
         over = Over("done", "every step of the program was done")
@@ -49,4 +54,5 @@ async def replay(
         job.completion_tokens,
         time.monotonic() - began,
         tuple(job.timings),
+        terms=over.terms,
     )

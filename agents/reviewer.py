@@ -45,11 +45,15 @@ class Reviewer:
 
     async def before(self, goal: str, observation: Observation, program: str) -> Review:
         """Whether the program may run: `approve`, `revise` or `refuse`."""
-        return await self._ask(prompts.plan_review_text(goal, observation, program), observation, BEFORE)
+        fenced = not self.endpoint.brief
+        text = prompts.plan_review_text(goal, observation, program, fenced=fenced)
+        return await self._ask(text, observation, BEFORE)
 
     async def after(self, goal: str, observation: Observation, history: Sequence[Action]) -> Review:
         """Whether the page shows what was asked: `done`, `not yet` or `give up`."""
-        return await self._ask(prompts.result_review_text(goal, observation, history), observation, AFTER)
+        fenced = not self.endpoint.brief
+        text = prompts.result_review_text(goal, observation, history, fenced=fenced)
+        return await self._ask(text, observation, AFTER)
 
     async def _ask(self, text: str, observation: Observation, verdicts: tuple[str, str, str]) -> Review:
         brief = self.endpoint.brief

@@ -30,14 +30,20 @@ DEFAULT: Mapping[str, Sequence[Answer]] = {
 }
 
 
+def listed(name: str, question: str) -> tuple[str, str] | None:
+    """Role and ref of the listed element of that name, if it can be acted on."""
+    found = re.search(rf"^(?:\| )?(\S+) {re.escape(quote(name))} \[(\d+)\]", question, re.MULTILINE)
+    return (found[1], found[2]) if found else None
+
+
 def pick(name: str, call: str = "click({})") -> Callable[[str], str]:
     """An answer that acts on the listed element of that name, whatever its ref is on this page."""
 
     def answer(text: str) -> str:
-        found = re.search(rf"^\S+ {re.escape(quote(name))} \[(\d+)\]", text, re.MULTILINE)
+        found = listed(name, text)
         if found is None:
             return f"report_infeasible({quote(f'no {name} here')})"
-        return f"{quote(name)} {call.format(found.group(1))}"
+        return f"{quote(name)} {call.format(found[1])}"
 
     return answer
 

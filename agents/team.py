@@ -18,7 +18,7 @@ import asyncio
 import time
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,13 @@ from agents.prompts import Role
 from agents.reviewer import NoVerdict, Reviewer
 from agents.script import run_script
 from tools.actions import Action, ActionError
-from tools.environment import Environment, EnvironmentDown
-from tools.guard import assess
+from tools.environment import Environment, EnvironmentDown, origin
+from tools.guard import BUILT_IN, assess
 from tools.memory import Memory, MemoryDown, site_of
 from tools.observation import Observation, shorten
+from tools.rules import Rules
 from tools.sandbox import SandboxMissing, find
+from tools.terms import Terms
 
 __all__ = ["Event", "Request", "TeamResult", "remember", "run_team"]
 
@@ -69,6 +71,7 @@ class TeamResult:
     seconds: float
     timings: tuple[float, ...] = ()  # seconds of each step
     files: tuple[Path, ...] = ()  # left by scripts
+    terms: Terms | None = None  # what was not agreed to, where that ended it
 
 
 async def run_team(
@@ -85,19 +88,22 @@ async def run_team(
     earlier: Sequence[tuple[Observation, Decision, str]] = (),
     files: Path | None = None,
     work: Path | None = None,
+    rules: Rules = BUILT_IN,
 ) -> TeamResult:
     """Work on the goal from this page until it is done, or it is clear that it won't be.
 
     Setting `interrupt` ends it between two steps with outcome "interrupted"; what was done is in the result.
     `earlier` are the steps of an interrupted run that this one goes on from; they are in the result again.
     A script finds copies of what is in `files`; what it leaves is kept in `work`, or not at all without.
+    `rules` are the person's own; without a `home` in them, it is where the team starts now.
     """
     began = time.monotonic()
     actor = ModelPolicy(endpoints["actor"])
     coder = Coder(endpoints["coder"])
     reviewer = Reviewer(endpoints["reviewer"])
     stop = interrupt or asyncio.Event()
-    job = Job(goal, env, observation, actor, on_event, approve, max_steps, stop, files, work)
+    rules = replace(rules, home=rules.home or origin(observation.url))
+    job = Job(goal, env, observation, actor, on_event, approve, max_steps, stop, rules, files, work)
     job.steps.extend(earlier)
     job.timings.extend(0.0 for _ in earlier)
     desk = Desk(job, coder, reviewer, memory)
@@ -118,6 +124,7 @@ async def run_team(
         time.monotonic() - began,
         tuple(job.timings),
         tuple(job.kept.values()),
+        over.terms,
     )
 
 
@@ -309,7 +316,7 @@ class ReviewerAgent(Member):
                 only = "only plain calls, one a line, can be run here; write those, or act(goal)"
                 return desk.back_to_coder("revise", only, Over("refused", str(error)))
         for action in job.program.actions:
-            verdict = assess(action, job.observation, job.goal)
+            verdict = assess(action, job.observation, job.goal, job.rules)
             if verdict.decision == "refuse":
                 job.say("policy", f"refuse {action}: {verdict.why}")
                 last = Over("refused", f"the policy refuses {action}: {verdict.why}")

@@ -23,13 +23,13 @@ import sys
 import uuid
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tools import settings
+from tools import rules, secrets, settings
 from tools.actions import Action, ActionError
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ if TYPE_CHECKING:
     from agents.prompts import Role
     from agents.team import TeamResult
     from apps.terminal import Terminal
-    from tools.environment import Environment
     from tools.memory import Memory
     from tools.observation import Observation
+    from tools.rules import Rules
+    from tools.secrets import Discreet
 
 HELP = 'type an action such as "Save" click(5), or: look, continue, stop'
 QUIT = ("quit", "exit", "q")
@@ -69,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
     if problem:
         print(f"shopfloor chat: {problem}", file=sys.stderr)
         return 2
+    rules.load()  # what is wrong with policy or secrets is said before anything starts
+    secrets.named_in(args.task or "")
     from apps.terminal import Terminal
 
     terminal = Terminal(machine=args.json)
@@ -155,7 +158,7 @@ async def _start(
     from agents.clients import ROLES, endpoint_for
     from tools.memory import Memory
 
-    chosen = settings.load()
+    chosen, policy = settings.load(), rules.load()
     stated = [role for role in ROLES if _own_endpoint(role)]
     for role in stated:
         endpoint_for(role, None)  # half a setting is an error before anything starts
@@ -172,14 +175,14 @@ async def _start(
 
         return await stack.enter_async_context(local_model(chosen.model))
 
-    async def page() -> tuple[Environment, Observation, Place]:
+    async def page() -> tuple[secrets.Discreet, Observation, Place]:
         from tools.browser import Browser
-        from tools.environment import Start
+        from tools.environment import Start, origin
 
         browser = Browser(headless=chosen.headless and not args.headed)
         _, place = await asyncio.gather(stack.enter_async_context(browser), _place(args, stack))
-        env = browser.environment()
-        start = Start(place.enter, files=place.files)
+        env = secrets.Discreet(browser.environment())
+        start = Start(place.enter, (origin(place.enter), *policy.opened), files=place.files)
         return env, await env.reset(start), place
 
     async with asyncio.TaskGroup() as group:
@@ -188,7 +191,15 @@ async def _start(
     endpoints: dict[Role, Endpoint] = {role: endpoint_for(role, default) for role in ROLES}
     env, observation, place = opened.result()
     return Session(
-        args, terminal, interrupt, env, observation, place, endpoints, None if args.no_memory else memory
+        args,
+        terminal,
+        interrupt,
+        env,
+        observation,
+        place,
+        endpoints,
+        policy,
+        None if args.no_memory else memory,
     )
 
 
@@ -224,10 +235,11 @@ class Session:
     args: argparse.Namespace
     terminal: Terminal
     interrupt: Interrupt
-    env: Environment
+    env: Discreet
     observation: Observation
     place: Place
     endpoints: dict[Role, Endpoint]
+    policy: Rules
     memory: Memory | None
     _folder: Path = Path()
     _looks: int = 0
@@ -249,6 +261,11 @@ class Session:
 
     async def do(self, task: str) -> dict[str, Any]:
         """One task to its end; what `--json` says about it."""
+        try:
+            self.env.give(secrets.named_in(task))
+        except settings.SettingsError as error:
+            self.terminal.say(f"not done  {error}", "bold red")
+            return {"task": task, "outcome": "not done", "reason": str(error), "steps": []}
         started = datetime.now(UTC)
         ident = f"chat-{started:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
         self._folder, self._looks = settings.home() / "chat" / ident, 0
@@ -256,6 +273,8 @@ class Session:
         await self.settled()
         if self._begun:
             self.observation = await self.env.step(Action("goto", (self.place.home,)))
+        else:
+            self.observation = await self.env.observe()  # the first look was taken before the task was known
         self._begun += 1
         self.terminal.say(f"{'task':>8}  {task}", "bold")
         self._picture(self.observation)
@@ -282,6 +301,7 @@ class Session:
             "episode": str(episode),
             "screenshots": str(self._folder),
             "files": [str(path.absolute()) for path in result.files],
+            "not_approved": asdict(result.terms) if result.terms else None,
         }
 
     async def _remember(self, memory: Memory, task: str, result: TeamResult) -> None:
@@ -306,10 +326,12 @@ class Session:
         from dataclasses import replace
 
         from agents.team import run_team
+        from tools.environment import origin
 
         steps: list[tuple[Observation, Decision, str]] = []
         timings: list[float] = []
         spent = [0, 0, 0.0]
+        policy = replace(self.policy, home=origin(self.observation.url))
         while True:
             self.interrupt.event.clear()
             self.interrupt.working = True
@@ -326,6 +348,7 @@ class Session:
                 earlier=steps,
                 files=Path(self.place.files),
                 work=_short(self._folder / "work"),
+                rules=policy,
             )
             self.interrupt.working = False
             steps = list(result.steps)
@@ -387,6 +410,7 @@ class Session:
 
     async def _approve(self, request: Request) -> bool:
         what = f"{request.action}: {request.verdict.why}"
+        self.terminal.terms(request.terms)
         if self.args.yes:
             self.terminal.say(f"{'person':>8}  yes (--yes) to {what}", "bold")
             return True

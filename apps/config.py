@@ -1,6 +1,7 @@
 """`shopfloor config`: each setting, its value, and where it came from.
 
-Not covered: changing them; write `shopfloor.toml` or set the variable (see `tools/settings.py`).
+Not covered: changing them; write `shopfloor.toml` or set the variable (see `tools/settings.py`), and for the
+policy `policy.toml` (see `tools/rules.py`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import os
 import sys
 
-from tools import settings
+from tools import rules, settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,12 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     found = settings.find()
     secrets = [settings.variable(n) for n in settings.SECRETS if os.environ.get(settings.variable(n))]
+    secrets += sorted(v for v in os.environ if v.startswith(settings.SITE_SECRET))
     strangers = settings.strangers()
+    policy = str(rules.load().path or "built in")
     if args.json:
         values = {f.name: {"value": f.value, "source": f.source} for f in found}
-        print(json.dumps({"home": str(settings.home_path()), "settings": values, "secrets": secrets}))
+        found_in = {"home": str(settings.home_path()), "policy": policy}
+        print(json.dumps({**found_in, "settings": values, "secrets": secrets}))
     else:
-        print(f"state folder: {settings.home_path()}\n")
+        print(f"state folder: {settings.home_path()}\npolicy: {policy}\n")
         for f in found:
             print(f"{f.name:17}{_shown(f.value):18}{f.source:28}{f.doc}")
         if secrets:

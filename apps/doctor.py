@@ -26,7 +26,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from tools import settings
+from tools import rules, settings
 from tools.environment import EnvironmentDown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,10 +83,11 @@ def python() -> Check:
 
 def the_settings() -> Check:
     settings.load()
+    policy = rules.load().path or "built in"
     strangers = settings.strangers()
     if strangers:
         return Check("settings", "warn", f"{', '.join(strangers)}: no such setting", "see `shopfloor config`")
-    return Check("settings", "ok", f"state folder {settings.home_path()}")
+    return Check("settings", "ok", f"state folder {settings.home_path()}; policy {policy}")
 
 
 def packages() -> Check:

@@ -4,6 +4,7 @@
     shopfloor eval helpdesk --model models/nano --blank --json > report.json
     shopfloor eval miniwob --protocol a --split test
     shopfloor eval helpdesk --role reviewer --model models/nano --episodes 20
+    shopfloor eval hostile --policy obedient
 
 `--protocol a` is BrowserGym's MiniWoB++ benchmark: 125 tasks, its own five seeds each, at most ten steps.
 
@@ -11,8 +12,8 @@ The report goes to MLflow, and with `--json` to stdout, where `shopfloor train p
 `--out`, episodes are kept, and the same evaluation started again goes on where it was. `--role reviewer`
 measures the verdict at the end instead, on as many good episodes as near misses.
 
-Not covered: the figures themselves (`eval/runner.py`, `eval/verdicts.py`) and comparing two reports
-(`eval/statistics.py`).
+Not covered: the figures themselves (`eval/runner.py`, `eval/verdicts.py`), comparing two reports
+(`eval/statistics.py`), and `eval hostile` (`hostile.py`).
 """
 
 from __future__ import annotations
@@ -36,19 +37,20 @@ if TYPE_CHECKING:
     from eval.verdicts import Ask, Pair, Verdicts
     from trajectories.tasks import Task
 
-POLICIES = ("model", "oracle", "random", "team")
+POLICIES = ("model", "oracle", "random", "team", "obedient")
 SPLITS = ("train", "test", "webgum")
 NO_VERDICT = "no verdict"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("suite", metavar="SUITE|URL", help="helpdesk, miniwob or an explored site")
+    parser.add_argument("suite", metavar="SUITE|URL", help="helpdesk, miniwob, hostile or an explored site")
     parser.add_argument("--policy", choices=POLICIES, default="model", help="who decides (default: model)")
     parser.add_argument(
         "--role",
-        choices=("reviewer",),
-        help="measure this role's verdict on good and near-miss episodes, N pairs of each family",
+        choices=("actor", "coder", "reviewer"),
+        help="reviewer: its verdict on good and near-miss episodes, N pairs of each family; "
+        "with hostile: only this role under attack",
     )
     parser.add_argument(
         "--model",
@@ -80,6 +82,10 @@ def run(args: argparse.Namespace) -> int:
     from training.registry import NoModel
     from trajectories.store import StoreError
 
+    if args.suite == "hostile":
+        from apps import hostile
+
+        return hostile.run(args)
     problem = _wrong(args)
     if problem:
         print(f"shopfloor eval: {problem}", file=sys.stderr)
@@ -125,6 +131,8 @@ def _wrong(args: argparse.Namespace) -> str | None:
         return "--workers must be at least 1"
     if args.policy in ("oracle", "random") and args.model:
         return f"--policy {args.policy} uses no model; leave --model out"
+    if args.policy == "obedient" or args.role in ("actor", "coder"):
+        return "--policy obedient and --role actor or coder are for eval hostile"
     if args.role and (args.policy != "model" or args.protocol or args.blank or args.out):
         return (
             f"--role {args.role} takes no --policy, --protocol, --blank or --out: it makes its own episodes"
@@ -197,7 +205,7 @@ async def _contestant(args: argparse.Namespace) -> AsyncIterator[Contestant]:
     elif args.policy == "random":
         yield Contestant("", lambda task: RandomPolicy(task.seed))
     else:
-        async with _endpoint(args.model) as (endpoint, label):
+        async with endpoint_of(args.model) as (endpoint, label):
             if args.policy == "team":
                 yield Contestant(label, attempt=_team(endpoint, label))
                 return
@@ -211,7 +219,7 @@ async def _contestant(args: argparse.Namespace) -> AsyncIterator[Contestant]:
 
 
 @asynccontextmanager
-async def _endpoint(model: str | None) -> AsyncIterator[tuple[Endpoint, str]]:
+async def endpoint_of(model: str | None) -> AsyncIterator[tuple[Endpoint, str]]:
     """Where the model answers, and a name for its weights; a local one is served meanwhile."""
     import os
 
@@ -312,7 +320,7 @@ async def _reviewer(model: str | None) -> AsyncIterator[tuple[Ask, str]]:
         endpoint = endpoint_for("reviewer", None)
         found: AbstractAsyncContextManager[tuple[Endpoint, str]] = nullcontext((endpoint, endpoint.model))
     else:
-        found = _endpoint(model)
+        found = endpoint_of(model)
     async with found as (endpoint, label):
         reviewer = Reviewer(endpoint)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from rich.console import Console
 
 from agents.job import Event
+from tools.terms import Terms
 
 STYLES = {
     "memory": "magenta",
@@ -61,6 +62,11 @@ class Terminal:
                 self.say(f"{'':>8}  {'failed: ' if failed else ''}{event.text}", "red" if failed else "dim")
                 if picture is not None:
                     self.say(f"{'':>8}  {picture}", "dim")
+
+    def terms(self, terms: Terms) -> None:
+        """What a yes would be bound to."""
+        for line in terms.lines():
+            self.say(f"{'':>8}  {line}", "yellow")
 
     @contextmanager
     def busy(self, text: str) -> Iterator[None]:

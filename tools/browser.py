@@ -36,6 +36,7 @@ from playwright.async_api import (
     Error,
     Page,
     Playwright,
+    ProxySettings,
     Request,
     Route,
     TimeoutError,
@@ -46,7 +47,7 @@ from tools import clipboard
 from tools.actions import ACTIONS, FINAL, Action, Target, quote
 from tools.chromium import LAUNCH_ARGS, find_chromium
 from tools.elements import INIT, Elements, Located, Look
-from tools.environment import EnvironmentDown, Start
+from tools.environment import EnvironmentDown, Start, origin
 from tools.observation import Box, Element, Observation, Table, shorten
 
 ACTION_SECONDS = 3.0
@@ -56,6 +57,7 @@ STILL_SECONDS = 0.5  # for a page that moved while it was looked at
 NAVIGATIONS = frozenset({"goto", "go_back"})
 READING = frozenset({"GET", "HEAD"})
 REUSES = 50  # episodes in one tab at most: pages leak, and a renderer's memory only grows
+NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody answers
 UNWAITED = frozenset({"websocket", "eventsource", "media", "ping"})  # requests that may never end
 
 T = TypeVar("T")
@@ -359,6 +361,7 @@ class BrowserEnvironment:
             service_workers="block",
             locale="en-US",
             storage_state=cast(Any, self._start.session),
+            proxy=self._wall(),
         )
         self._context = context
         context.set_default_timeout(ACTION_SECONDS * 1000)
@@ -382,6 +385,17 @@ class BrowserEnvironment:
         self._pages, self._tab = [], 0
         await context.new_page()
         await self._go(url)
+
+    def _wall(self) -> ProxySettings | None:
+        """A proxy that is not there, for all but the allowed origins.
+
+        Playwright shows neither redirects nor WebSockets to a route, and a redirect carries data out.
+        """
+        if "*" in self._origins:
+            return None
+        split = (urlsplit(o) for o in self._origins if o.startswith("http"))
+        open_to = (s.netloc if s.port else f"{s.netloc}:{443 if s.scheme == 'https' else 80}" for s in split)
+        return {"server": NOWHERE, "bypass": ",".join(open_to)}
 
     async def _go(self, url: str) -> None:
         try:
@@ -497,7 +511,11 @@ class BrowserEnvironment:
     def _request_failed(self, request: Request) -> None:
         self._requests.discard(request)
         failure = request.failure or ""
-        if request.is_navigation_request() and "ERR_ABORTED" not in failure:
+        if not request.is_navigation_request() or "ERR_ABORTED" in failure:
+            return
+        if not self._allowed(request.url):  # a redirect
+            self._blocked = request.url
+        else:
             self._failed = f"{request.url} did not load ({failure})"
 
     async def _save(self, download: Download) -> None:
@@ -998,12 +1016,6 @@ EXECUTORS: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
     name: BrowserEnvironment._nothing if name in FINAL else getattr(BrowserEnvironment, f"_{name}")
     for name in ACTIONS
 }
-
-
-def origin(url: str) -> str:
-    """Scheme, host and port: `http://127.0.0.1:8000`; `file://` for files."""
-    split = urlsplit(url)
-    return f"{split.scheme}://{split.netloc}"
 
 
 def _why(error: Error) -> str:

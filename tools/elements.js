@@ -39,10 +39,54 @@
   const edges = (r) => ({ l: r.left, t: r.top, r: r.right, b: r.bottom });
   const shows = (e) => e.r - e.l >= 2 && e.b - e.t >= 2;
 
+  // ---- what a person can read -----------------------------------------------------------------------------------
+  // Text nobody sees is no part of the page: an order hidden in it would be read by the model alone.
+  let judged = new WeakMap(), papers = new WeakMap(); // of one reading
+  const SMALLEST = 4, FAINTEST = 0.1, ALIKE = 12; // pixels, opacity, steps of 255
+  const rgba = (css) => { const m = (css || '').match(/[\d.]+/g); return m && /^rgb/.test(css) ? [+m[0], +m[1], +m[2], m[3] === undefined ? 1 : +m[3]] : null; };
+  // Whether text that stands straight in this element can be read: not tiny, not see-through, not in the colour of what is behind it.
+  function legible(el) {
+    let known = judged.get(el);
+    if (known === undefined) judged.set(el, known = readable(el));
+    return known;
+  }
+  function readable(el) {
+    const cs = getComputedStyle(el), ink = rgba(cs.webkitTextFillColor);
+    if (parseFloat(cs.fontSize) < SMALLEST) return false;
+    if (!ink || cs.textShadow !== 'none' || parseFloat(cs.webkitTextStrokeWidth) > 0) return true;
+    if (ink[3] < FAINTEST) return cs.webkitBackgroundClip === 'text';
+    const paper = paperOf(el);
+    return !paper || ink.slice(0, 3).some((c, i) => Math.abs(c - paper[i]) > ALIKE) || painted(el);
+  }
+  // The colour behind an element's text, as its ancestors paint it; null where that can't be told.
+  function paperOf(el) {
+    if (!el) return window === window.parent && !/dark/.test(getComputedStyle(document.documentElement).colorScheme) ? [255, 255, 255, 1] : null;
+    let known = papers.get(el);
+    if (known !== undefined) return known;
+    const cs = getComputedStyle(el), own = rgba(cs.backgroundColor);
+    known = cs.backgroundImage !== 'none' || !own ? null : own[3] > 0.9 ? own : own[3] > FAINTEST ? null : paperOf(parentOf(el));
+    papers.set(el, known);
+    return known;
+  }
+  // Whether something else than its ancestors paints behind an element, such as a picture or a coloured box laid under it.
+  function painted(el) {
+    const r = el.getBoundingClientRect();
+    return document.elementsFromPoint((r.left + r.right) / 2, (r.top + r.bottom) / 2).some((e) => {
+      const paints = (cs) => { const own = rgba(cs.backgroundColor); return cs.backgroundImage !== 'none' || !own || own[3] > FAINTEST; };
+      if (['::before', '::after'].some((p) => { const cs = getComputedStyle(e, p); return cs.content !== 'none' && paints(cs); })) return true;
+      return !within(e, el) && (/^(IMG|CANVAS|VIDEO|IFRAME|SVG)$/.test(tagOf(e)) || paints(getComputedStyle(e)));
+    });
+  }
+  // Cut away by a clip between an element and what is seen in its place.
+  function clipped(el, found) {
+    for (let e = el; e && e !== found; e = parentOf(e)) { const cs = getComputedStyle(e); if (cs.clipPath !== 'none' || cs.clip !== 'auto') return true; }
+    return false;
+  }
+
   // ---- names -------------------------------------------------------------------------------------------------
-  function content(n, budget = { left: 400 }) {
+  function content(n, budget = { left: 400, of: n }) {
     if (budget.left <= 0) return '';
-    if (n.nodeType === 3) { budget.left -= n.data.length; return n.data.slice(0, 400); }
+    if (n.nodeType === 3) { if (!n.data.trim()) return n.data; const el = parentOf(n); if (el && !legible(el)) return ''; budget.left -= n.data.length; return n.data.slice(0, 400); }
     if (n.nodeType !== 1) return '';
     const tag = tagOf(n);
     if (SKIP.has(tag) && tag !== 'TITLE' || n.getAttribute('aria-hidden') === 'true') return '';
@@ -54,9 +98,11 @@
     if (label) return ' ' + label + ' ';
     if (tag === 'IMG') return ' ' + attr(n, 'alt') + ' ';
     if (tag === 'SVG') return ' ' + svgName(n) + ' ';
+    const cs = getComputedStyle(n);
+    if (n !== budget.of && cs.opacity < FAINTEST) return '';
     let out = '';
     for (const c of childrenOf(n)) out += content(c, budget);
-    return getComputedStyle(n).display.startsWith('inline') && tag !== 'TD' ? out : ' ' + out + ' ';
+    return cs.display.startsWith('inline') && tag !== 'TD' ? out : ' ' + out + ' ';
   }
   function svgName(svg) {
     const title = [...svg.children].find((c) => c.tagName === 'title');
@@ -257,6 +303,8 @@
     const items = [];
     let hidden = 0, run = null;
     kept = [];
+    judged = new WeakMap();
+    papers = new WeakMap();
     const ignored = new Set(ignore ? document.querySelectorAll(ignore) : []);
     const focus = (() => { let a = document.activeElement; while (a && a.shadowRoot && a.shadowRoot.activeElement) a = a.shadowRoot.activeElement; return a; })();
     let focused = -1;
@@ -291,15 +339,17 @@
       const range = document.createRange();
       range.selectNodeContents(node);
       const rect = range.getBoundingClientRect();
-      if (!rect.width || !rect.height) return;
+      if (!rect.width || !rect.height || ctx.opacity < FAINTEST || !legible(ctx.el)) return;
       const box = edges(rect), part = meet(box, ctx.clip);
       let seen = shows(part);
       if (seen && ctx.events) {
-        const line = meet(edges(range.getClientRects()[0]), ctx.clip); // behind a modal or another layer: not there
+        const first = range.getClientRects()[0];
+        if (first.height < SMALLEST) return; // scaled down
+        const line = meet(edges(first), ctx.clip); // behind a modal or another layer: not there
         const [x, y] = shows(line) ? [(line.l + line.r) / 2, (line.t + line.b) / 2] : [(part.l + part.r) / 2, (part.t + part.b) / 2];
         const found = top(x, y);
         seen = !found || within(found, ctx.el) || within(ctx.el, found) || getComputedStyle(found).opacity === '0';
-        if (!seen) return;
+        if (!seen || (found !== ctx.el && within(found, ctx.el) && clipped(ctx.el, found))) return;
       }
       if (!run) run = { text: '', box, seen: false };
       run.text += node.data;
@@ -372,7 +422,7 @@
       const scrolls = !inline && (cs.overflowX !== 'visible' || cs.overflowY !== 'visible') && tag !== 'BODY' && tag !== 'HTML';
       if (scrolls && (rect.width < 2 || rect.height < 2)) return; // for screen readers, or folded away
       const inside = scrolls ? meet(clip, edges(rect)) : clip;
-      const next = { el, clip: inside, anchored: cs.position === 'static' && !fixed ? ctx.anchored : inside, mute: ctx.mute, drawn, events: cs.pointerEvents !== 'none',
+      const next = { el, clip: inside, anchored: cs.position === 'static' && !fixed ? ctx.anchored : inside, mute: ctx.mute, drawn, opacity: ctx.opacity * cs.opacity, events: cs.pointerEvents !== 'none',
         pointer: cs.cursor === 'pointer', owner: ctx.owner };
 
       if ((tag === 'IFRAME' || tag === 'FRAME') && items.length < limit) {
@@ -474,7 +524,7 @@
       if (item && name) item.name = name;
     }
 
-    if (document.body) walk(document.body, { el: document.body, clip: view, anchored: view, mute: false, drawn: true, events: true, pointer: false, owner: null });
+    if (document.body) walk(document.body, { el: document.body, clip: view, anchored: view, mute: false, drawn: true, opacity: 1, events: true, pointer: false, owner: null });
     flush();
     return { items: items.map(({ bare, ...i }) => i), hidden, focused, version: version(), title: document.title, url: location.href,
       state: document.readyState };

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from tools.actions import Action
 from tools.observation import Observation, Table
@@ -56,3 +57,9 @@ class Environment(Protocol):
 
 class EnvironmentDown(RuntimeError):
     """The place to work can't be used at all; the message says what to do."""
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port: `http://127.0.0.1:8000`; `file://` for files."""
+    split = urlsplit(url)
+    return f"{split.scheme}://{split.netloc}"

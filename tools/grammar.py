@@ -126,6 +126,6 @@ def copied(sources: Iterable[str]) -> str:
 
 def _word(word: str) -> str:
     """A word as it stands, or with punctuation at its ends left off."""
-    bare = word.strip("\"'.,:;!?()[]{}")
+    bare = word.strip("\"'.,:;!?()[]" if "{{" in word else "\"'.,:;!?()[]{}")  # {{password}} stays whole
     whole = re.escape(quote(word)[1:-1])
     return whole if not bare or bare == word else f"(?:{whole}|{re.escape(quote(bare)[1:-1])})"

@@ -10,15 +10,14 @@ Not covered: what a page does behind an innocent name; sites that need more shou
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit
 
 from tools.actions import ACTIONS, Action, Named
-from tools.observation import Element, Observation
-
-Kind = Literal["read", "write", "irreversible", "money", "secret"]
-Ruling = Literal["approve", "ask", "refuse"]
+from tools.environment import origin
+from tools.observation import Box, Element, Observation, shorten
+from tools.rules import Kind, Rules, Ruling
+from tools.slots import SLOT
 
 MONEY = re.compile(
     r"\b(pay|buy|purchase|check ?out|place (?:the |my |your )?order|order now|payment|donate|subscribe"
@@ -35,12 +34,26 @@ SECRET = re.compile(
     r"\b(password|passcode|passphrase|pin|cvv|cvc|card number|security code|api key|secret|token|ssn)\b",
     re.IGNORECASE,
 )
+DOING = re.compile(  # in an address, where "post" and "order" are mostly things
+    r"(?<![a-z])(delete|remove|erase|destroy|wipe|purge|revoke|cancel|unsubscribe|confirm|pay|buy|purchase"
+    r"|checkout|transfer|withdraw|donate)(?![a-z])",
+    re.IGNORECASE,
+)
 GO_AHEAD = re.compile(r"^(ok|okay|yes|confirm|continue|proceed|accept|go ahead|i am sure)\b", re.IGNORECASE)
 PRESSED = frozenset({"click", "dblclick", "mouse_click"})
-COMMANDS = frozenset({"button", "menuitem", "link", "tab", "option", "radio", "checkbox", "switch"})
+COMMANDS = frozenset(
+    {"button", "menuitem", "link", "tab", "option", "radio", "checkbox", "switch", "clickable", "img"}
+)
+TITLES = frozenset({"link", "option", "tab", "clickable", "img"})  # what may be named after a thing
 DIALOGS = frozenset({"dialog", "alertdialog"})
-LONG_NAME = {"link": 3}  # words; a longer link is a title ("Remove the old invoice, please"), not a command
+LONG_NAME = {
+    "link": 3,
+    "clickable": 3,
+    "img": 3,
+}  # words; a longer link is a title ("Remove the old invoice, please"), not a command
 LONGEST_NAME = 8
+BUILT_IN = Rules()
+NEAR = 120.0  # CSS pixels above or below: what an OK without a dialog is about
 
 
 @dataclass(frozen=True)
@@ -52,43 +65,56 @@ class Verdict:
     why: str
 
 
-def assess(action: Action, observation: Observation, goal: str) -> Verdict:
-    """The policy's verdict on one action on this page.
+def assess(action: Action, observation: Observation, goal: str, rules: Rules = BUILT_IN) -> Verdict:
+    """The policy's verdict on one action on this page: the person's rules where they wrote one, else ours.
 
     The goal never loosens what is irreversible or costs money. It only tells whether the person gave a
-    secret, or an address, themselves.
+    secret, or an address, themselves. What is refused here stays refused, whatever the rules say.
     """
+    verdict = _assess(action, observation, goal, rules)
+    ruling = rules.ruling(origin(observation.url), verdict.kind)
+    if ruling is None or verdict.decision in (ruling, "refuse") or action.final:
+        return verdict
+    return replace(verdict, decision=ruling, why=f"{verdict.why}; {rules.path} says {ruling}")
+
+
+def _assess(action: Action, observation: Observation, goal: str, rules: Rules) -> Verdict:
     match action.name:
         case "goto":
-            return _address(str(action.args[0]), observation, goal)
+            return _address(str(action.args[0]), observation, goal, rules)
         case "upload_file":
             path = str(action.args[1])
             if path.startswith(("/", "~", "\\")) or ".." in path.replace("\\", "/").split("/"):
                 return Verdict("secret", "refuse", f"{path} is outside the folder for uploads")
         case "fill" | "keyboard_type":
-            return _typing(action, observation, goal)
-    thing = _pressed(action, observation)
+            return _typing(action, observation, goal, rules)
+    thing = pressed(action, observation)
     if thing is not None:
-        verdict = _command(*thing, observation)
+        verdict = _command(thing, observation)
         if verdict is not None:
             return verdict
     risk = ACTIONS[action.name].risk
     return Verdict(risk, "approve", "it changes nothing" if risk == "read" else "it can be undone")
 
 
-def _address(url: str, observation: Observation, goal: str) -> Verdict:
-    there = urlsplit(urljoin(observation.url, url))
-    here = urlsplit(observation.url)
-    if (there.scheme, there.netloc) == (here.scheme, here.netloc):
+def _address(url: str, observation: Observation, goal: str, rules: Rules) -> Verdict:
+    written = re.sub(r"[\t\r\n]", "", url.strip()).replace("\\", "/")  # as browsers read it
+    there = urlsplit(urljoin(observation.url, written))
+    if origin(there.geturl()) == origin(observation.url):
+        does = DOING.search(f"{there.path}?{there.query}")
+        if does:
+            return Verdict("irreversible", "ask", f'opening an address with "{does[0]}" in it may do that')
         return Verdict("read", "approve", "it stays on this site")
     if there.scheme not in ("http", "https"):
         return Verdict("read", "refuse", f"{there.scheme}: addresses are not opened")
+    if origin(there.geturl()) in (rules.home, *rules.opened):
+        return Verdict("read", "approve", f"{there.netloc} may be visited")
     if there.hostname and re.search(rf"(?<![\w.-]){re.escape(there.hostname)}(?![\w-])", goal):
         return Verdict("read", "ask", f"it leaves this site for {there.netloc}, which the goal names")
     return Verdict("read", "refuse", f"it leaves this site for {there.netloc}")
 
 
-def _typing(action: Action, observation: Observation, goal: str) -> Verdict:
+def _typing(action: Action, observation: Observation, goal: str, rules: Rules) -> Verdict:
     typed = str(action.args[-1])
     if action.name == "fill":
         target = action.targets[0] if action.targets else None
@@ -97,29 +123,35 @@ def _typing(action: Action, observation: Observation, goal: str) -> Verdict:
     else:
         element = observation.find(observation.focused) if observation.focused else None
         name = element.name if element else ""
+    given = [slot for slot in SLOT.findall(typed) if f"{{{{{slot}}}}}" in goal]  # the person's secrets
+    for slot in given:
+        if not rules.may_have(origin(observation.url), slot):
+            return Verdict("secret", "refuse", f"{{{{{slot}}}}} is for {rules.home}, not for this site")
     hidden = element is not None and ((element.value or "").startswith("\u2022"))
-    if not hidden and not SECRET.search(name):
+    fits = hidden or bool(SECRET.search(name)) or any(_word(slot) == _word(name) for slot in given)
+    if not fits and not given:
         return Verdict("write", "approve", "it can be undone")
-    if typed and typed in goal:
+    if fits and typed and typed in goal:
         return Verdict("secret", "approve", "you gave this secret for the task")
     return Verdict("secret", "ask", f'it types a secret into "{name}"')
 
 
-def _pressed(action: Action, observation: Observation) -> tuple[str, str] | None:
-    """Role and name of what the action presses, if it presses anything."""
-    element: Element | None = None
+def _word(text: str) -> str:
+    return re.sub(r"\W|_", "", text).lower()
+
+
+def pressed(action: Action, observation: Observation) -> Element | Named | None:
+    """What the action presses, if it presses anything; by name where it is not on this page."""
     if action.name == "mouse_click":
-        element = _under(observation, float(str(action.args[0])), float(str(action.args[1])))
-    elif action.name == "keyboard_press" and action.args[0] in ("Enter", "Space", " "):
-        element = observation.find(observation.focused) if observation.focused else None
-    elif action.targets and (action.name in PRESSED or action.name in ("press", "drag_and_drop")):
+        return _under(observation, float(str(action.args[0])), float(str(action.args[1])))
+    if action.name == "keyboard_press" and action.args[0] in ("Enter", "Space", " "):
+        return observation.find(observation.focused) if observation.focused else None
+    if action.targets and (action.name in PRESSED or action.name in ("press", "drag_and_drop")):
         if action.name == "press" and action.args[1] not in ("Enter", "Space", " "):
             return None
         target = action.targets[-1]  # what is dropped on ("Bin") decides, for a drag
-        if isinstance(target, Named):
-            return target.role, target.name
-        element = observation.find(target)
-    return None if element is None else (element.role, element.name)
+        return observation.find(target) or (target if isinstance(target, Named) else None)
+    return None
 
 
 def _under(observation: Observation, x: float, y: float) -> Element | None:
@@ -133,35 +165,46 @@ def _under(observation: Observation, x: float, y: float) -> Element | None:
     return min(hits, key=lambda e: e.box.width * e.box.height, default=None)
 
 
-def _command(role: str, name: str, observation: Observation) -> Verdict | None:
+def _command(thing: Element | Named, observation: Observation) -> Verdict | None:
     """A verdict on pressing something so named, if its name tells."""
-    dialog = _dialog(observation)
-    if GO_AHEAD.match(name) and dialog is not None:
-        said = dialog
+    role, name = thing.role, thing.name
+    dialog = dialog_box(observation)
+    about = " ".join(around(thing, observation)) if GO_AHEAD.match(name) else ""
+    if about and (dialog is not None or MONEY.search(about) or IRREVERSIBLE.search(about)):
+        said = about
     elif role not in COMMANDS or len(name.split()) > LONG_NAME.get(role, LONGEST_NAME):
         return None
-    elif role in ("link", "option", "tab") and not (MONEY.match(name) or IRREVERSIBLE.match(name)):
+    elif role in TITLES and not (MONEY.match(name) or IRREVERSIBLE.match(name)):
         return None  # only commands begin with the verb; "Recently deleted" does not
     elif name.strip().lower() == "close" and dialog is not None:
         return None  # the dialog itself is closed
     else:
         said = name
+    what = f'"{name}"' if said == name else f'"{name}" to "{shorten(said)}"'
     if MONEY.search(said):
-        return Verdict("money", "ask", f'"{name}" may cost money')
+        return Verdict("money", "ask", f"{what} may cost money")
     if IRREVERSIBLE.search(said):
-        return Verdict("irreversible", "ask", f'"{name}" can\'t be undone')
+        return Verdict("irreversible", "ask", f"{what} can't be undone")
     return None
 
 
-def _dialog(observation: Observation) -> str | None:
-    """All that the open dialog says, or None where none is open."""
-    dialogs = [e for e in observation.elements if e.role in DIALOGS]
-    if not dialogs:
-        return None
-    box = dialogs[-1].box
-    inside = (
-        e.name
-        for e in observation.elements
-        if box.x <= e.box.centre[0] <= box.x + box.width and box.y <= e.box.centre[1] <= box.y + box.height
-    )
-    return " ".join([dialogs[-1].name, *inside])
+def dialog_box(observation: Observation) -> Box | None:
+    """Where the open dialog lies, if it is one that says so."""
+    return next((e.box for e in reversed(observation.elements) if e.role in DIALOGS), None)
+
+
+def around(thing: Element | Named, observation: Observation) -> tuple[str, ...]:
+    """The words that pressing a thing is about: all of the open dialog's, else what is read near it."""
+    box = dialog_box(observation)
+    if box is not None:
+        return tuple(e.name for e in observation.elements if _within(e, box))
+    if isinstance(thing, Named):
+        return ()
+    middle = thing.box.centre[1]
+    read = (e for e in observation.elements if e.ref is None and e.name)
+    return tuple(e.name for e in read if abs(e.box.centre[1] - middle) <= NEAR)
+
+
+def _within(element: Element, box: Box) -> bool:
+    x, y = element.box.centre
+    return box.x <= x <= box.x + box.width and box.y <= y <= box.y + box.height

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-SITE_SECRET = "SHOPFLOOR_SECRET_"  # and a name: what a sign-in of an explored site needs
+SITE_SECRET = "SHOPFLOOR_SECRET_"  # and a name: what goals and sign-ins name as {{name}} (`secrets.py`)
 SECRETS = ("model_key", "coder_key", "reviewer_key", "actor_key", "teacher_key")
 SWITCHES = ("home", "debug")  # read from the environment alone, before any file
 
@@ -146,22 +146,31 @@ def strangers() -> list[str]:
     return sorted(v for v in ours if v not in known)
 
 
+def find_file(name: str) -> Path | None:
+    """A file of settings: the one in the working directory, else the one in the state folder."""
+    return next((p for p in (Path(name).absolute(), home_path() / name) if p.is_file()), None)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a file of settings holds. Raises SettingsError."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from error
+
+
 def _read_file() -> tuple[Path | None, Mapping[str, Any]]:
-    for path in (Path("shopfloor.toml").absolute(), home_path() / "shopfloor.toml"):
-        if not path.is_file():
-            continue
-        try:
-            written = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{path} is not valid TOML: {error}") from error
-        names = [f.name for f in fields(Settings)]
-        for name in written:
-            if name in SECRETS:
-                raise SettingsError(f"{name} in {path} is a secret; set {variable(name)} in its place")
-            if name not in names:
-                raise SettingsError(f"no setting {name!r}, in {path}; there are {', '.join(names)}")
-        return path, written
-    return None, {}
+    path = find_file("shopfloor.toml")
+    if path is None:
+        return None, {}
+    written = read_toml(path)
+    names = [f.name for f in fields(Settings)]
+    for name in written:
+        if name in SECRETS:
+            raise SettingsError(f"{name} in {path} is a secret; set {variable(name)} in its place")
+        if name not in names:
+            raise SettingsError(f"no setting {name!r}, in {path}; there are {', '.join(names)}")
+    return path, written
 
 
 def _text(value: Any) -> str:

@@ -148,7 +148,7 @@ async def test_what_worked_is_remembered_and_replayed_without_a_coder(tmp_path: 
     other = start({"plan:": ['fill(textbox("Name"), "Bob")\nclick(button("Save"))']})
     await other.go("Please keep a note for Bob", memory)
     memory.close()
-    assert '# Save a note for Ada\nfill(textbox("Name"), "Ada")' in other.server.texts("plan:")[0]
+    assert '| # Save a note for Ada\n| fill(textbox("Name"), "Ada")' in other.server.texts("plan:")[0]
 
 
 @pytest.mark.parametrize("yes", [True, False])
@@ -278,3 +278,39 @@ async def test_an_interrupt_keeps_what_was_done_and_can_go_on() -> None:
     assert second.outcome == "done" and run.env.saved == ["Ada"] and len(second.steps) == 3
     assert "did:" in rest.server.texts("act:")[0]
     assert replace(first.final, error=None).elements[0].value == "Ada"
+
+
+async def test_a_yes_is_bound_to_what_was_shown() -> None:
+    """It shows target, place and values; a value changed while the person thinks is asked about again."""
+    run = start({"act:": [pick("Delete all"), pick("Delete all"), pick("OK"), DONE]}, True)
+    run.env.typed, run.env.saved = "Ada", ["old"]
+    say = run.approve
+
+    async def slow(request: Request) -> bool:
+        if not run.requests:
+            run.env.typed = "Mallory"  # while the person reads
+        return await say(request)
+
+    run.approve = slow  # type: ignore[method-assign]
+    result = await run.go("Delete everything")
+    first, second = (r.terms for r in run.requests)
+    assert first.what == 'click(button("Delete all"))' and first.where == "http://notes/"
+    assert first.fields == ('textbox "Name" = "Ada"',) and '"saved: old"' in first.near
+    assert second.fields == ('textbox "Name" = "Mallory"',)
+    assert [str(a) for a in run.env.done] == ['"Delete all" click(3)', '"OK" click(1)']
+    assert "the page changed" in run.server.texts("act:")[1] and result.outcome == "done"
+
+
+async def test_a_yes_is_good_once() -> None:
+    """The same button again is asked again, and the terms that got a no are in the result."""
+    run = start({"act:": [pick("Delete all"), pick("OK"), pick("Delete all")]}, True)
+    say = run.approve
+
+    async def once(request: Request) -> bool:
+        run.yes = not run.requests
+        return await say(request)
+
+    run.approve = once  # type: ignore[method-assign]
+    result = await run.go("Delete everything")
+    assert result.outcome == "refused" and len(run.requests) == 2
+    assert result.terms is not None and result.terms.what == 'click(button("Delete all"))'

@@ -44,7 +44,7 @@ def chat(
 
 
 def first_link(text: str) -> str:
-    found = re.search(r'^link ("[^"]+") \[(\d+)\]', text, re.MULTILINE)
+    found = re.search(r'^\| link ("[^"]+") \[(\d+)\]', text, re.MULTILINE)
     assert found, text
     return f"{found.group(1)} click({found.group(2)})"
 
@@ -83,6 +83,7 @@ def test_nobody_approves_unasked(notes: str, chromium_path: str) -> None:
     assert code == 1, out + err
     assert "done  done" in out and "refused  not approved" in out
     assert "run it again with --yes" in out and "Traceback" not in err
+    assert 'what   click(button("Delete all"))' in out and f"where  {notes}" in out
 
 
 def test_yes_approves_what_is_asked(notes: str, chromium_path: str) -> None:
@@ -91,6 +92,35 @@ def test_yes_approves_what_is_asked(notes: str, chromium_path: str) -> None:
     assert code == 0, out + err
     assert [task["outcome"] for task in json.loads(out)["tasks"]] == ["done", "done"]
     assert "No notes" in server.texts("check result:")[1]
+    code, out, err, server = chat(SORT_AND_DELETE, "--url", notes, "--json", piped=LINES)
+    refused = json.loads(out)["tasks"][1]["not_approved"]
+    assert code == 1 and (refused["what"], refused["where"]) == ('click(button("Delete all"))', notes)
+
+
+SIGN_IN = """<title>Door</title><label>Password <input type=password id=p></label>
+<button onclick="document.querySelector('h1').textContent = p.value; document.title = p.value">Enter</button>
+<h1>Who is there?</h1>"""
+
+
+def test_a_secret_is_named_and_never_shown(
+    tmp_path: Path, chromium_path: str, _own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page gets it; prompts, terminal, JSON and every kept file have the name. Unset, nothing starts."""
+    page = tmp_path / "door.html"
+    page.write_text(SIGN_IN)
+    steps: dict[str, Sequence[Answer]] = {
+        "act:": [pick("Password", 'fill({}, "{{{{password}}}}")'), pick("Enter"), DONE]
+    }
+    task = 'Enter with "{{password}}".'
+    code, out, err, server = chat(steps, task, "--url", page.as_uri())
+    assert code == 2 and "set SHOPFLOOR_SECRET_PASSWORD" in err and not server.asked
+    monkeypatch.setenv("SHOPFLOOR_SECRET_PASSWORD", "hunter2-hunter2")
+    code, out, err, server = chat(steps, task, "--url", page.as_uri(), "--json")
+    assert code == 0, err
+    assert 'heading "{{password}}"' in server.texts("check result:")[0]  # the page has it: it was typed
+    assert json.loads(out)["task"] == task and "hunter2" not in out + err + json.dumps(server.asked)
+    kept = [f for f in _own_home.rglob("*") if f.is_file()]
+    assert len(kept) > 4 and not [f for f in kept if b"hunter2" in f.read_bytes()]
 
 
 def test_ctrl_c_keeps_what_was_done(notes: str, chromium_path: str, _own_home: Path) -> None:

@@ -115,6 +115,24 @@ async def test_looks_are_named_and_what_cannot_be_seen_is_left_out(env: BrowserE
         assert unwanted not in text
 
 
+async def test_text_that_nobody_can_see_is_left_out(env: BrowserEnvironment) -> None:
+    """Tiny, faint, clipped, or in the colour of what is behind it, also within a name; what only looks so to
+    a careless reader stays."""
+    text = (await env.reset(page("unseen.html"))).text()
+    assert "ever" not in text
+    for wanted in ("on a box", "on a gradient", "cut out", "by its shadow", "though pale", "though small"):
+        assert f'text "Seen {wanted}"' in text
+    for wanted in (
+        '"Seen through"',
+        '"Seen in a frame"',
+        'link "Link"',
+        'button "Button"',
+        '"Field"',
+        '"Heading"',
+    ):
+        assert wanted in text
+
+
 async def test_frames_and_shadow_roots(env: BrowserEnvironment) -> None:
     """Nested frames (file pages are cross-origin here) and open shadow roots can be read and used."""
     seen = await env.reset(page("frames.html"))

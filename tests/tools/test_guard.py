@@ -28,6 +28,9 @@ def page(*elements: tuple[str, str], focused: int | None = None) -> Observation:
         ("button", "Delete", "irreversible", "ask"),
         ("button", "Yes, delete it", "irreversible", "ask"),
         ("link", "Delete ticket", "irreversible", "ask"),
+        ("clickable", "Delete ticket", "irreversible", "ask"),
+        ("img", "delete", "irreversible", "ask"),
+        ("clickable", "Deleted the old ones, closed", "write", "approve"),
         ("button", "Close ticket", "irreversible", "ask"),
         ("button", "CLOSE", "irreversible", "ask"),
         ("menuitem", "Send message", "irreversible", "ask"),
@@ -59,6 +62,16 @@ def test_a_dialogs_ok_means_what_the_dialog_says() -> None:
     assert assess(parse("click(1)"), greet, "").decision == "approve"
 
 
+def test_an_ok_without_a_dialog_means_what_is_read_near_it() -> None:
+    """A page draws its own dialogs: an OK below "Delete all notes?" is that; far from it, it is not."""
+    for y, decision in [(60, "ask"), (900, "approve")]:
+        words = Element(None, "text", "Delete all notes?", Box(0, y, 80, 20))
+        seen = Observation(
+            "http://desk/", "T", (1000, 1000), (words, Element(1, "button", "OK", Box(0, 100, 80, 20)))
+        )
+        assert assess(parse("click(1)"), seen, "").decision == decision
+
+
 def test_enter_on_a_focused_button_presses_it() -> None:
     """Keys are no way around."""
     here = page(("button", "Delete"), ("textbox", "Delete"), focused=1)
@@ -84,6 +97,13 @@ def test_secrets_are_typed_only_if_the_person_gave_them() -> None:
         ('goto("/customers")', "", "approve"),
         ('goto("http://desk/x?y=1")', "", "approve"),
         ('goto("http://evil.example/")', "", "refuse"),
+        ('goto("//evil.example/")', "", "refuse"),
+        ('goto("/\\\\evil.example/")', "", "refuse"),
+        ('goto("ht\\ntp://evil.example/")', "", "refuse"),
+        ('goto("http://desk@evil.example/")', "", "refuse"),
+        ('goto("/tickets/12/delete")', "delete ticket 12", "ask"),
+        ('goto("/pay?to=mallory&confirm=1")', "", "ask"),
+        ('goto("/blog/post/3")', "", "approve"),
         ('goto("http://docs.example/a")', "read docs.example first", "ask"),
         ('goto("http://docs.example.evil.org/")', "read docs.example first", "refuse"),
         ('goto("file:///etc/passwd")', "file:///etc/passwd", "refuse"),

@@ -11,9 +11,10 @@ import pytest
 from agents.clients import ChatModel, Endpoint
 from agents.scripted import ScriptedServer
 from tools.actions import parse
+from tools.slots import filled
 from trajectories.explore import wording
 from trajectories.explore.attempts import label
-from trajectories.explore.demonstration import Demonstration, Effect, Slot, emptied, filled, is_at
+from trajectories.explore.demonstration import Demonstration, Effect, Slot, emptied, is_at
 from trajectories.explore.site import Access, Known, Link, Site
 from trajectories.explore.values import draw, kind_of
 from trajectories.goals import reword

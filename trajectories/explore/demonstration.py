@@ -10,17 +10,16 @@ Not covered: how effects are seen (`effects.py`), said (`wording.py`) and where 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from tools.actions import Action, parse
+from tools.slots import fill_in, filled
 
 KINDS = ("open", "search", "filter", "sort", "read", "add", "edit", "choose", "tick", "note", "delete")
 WRITING = frozenset({"add", "edit", "choose", "tick", "note", "delete"})
-SLOT = re.compile(r"\{\{([^{}]+)\}\}")
 
 
 @dataclass(frozen=True)
@@ -78,17 +77,6 @@ class Demonstration:
         slots = {name: Slot(s["kind"], tuple(s["options"])) for name, s in kept["slots"].items()}
         lists = {"steps": tuple(kept["steps"]), "goals": tuple(kept["goals"])}
         return Demonstration(**{**kept, **lists, "effect": Effect(**effect), "slots": slots})
-
-
-def fill_in(text: str, values: Mapping[str, str]) -> str:
-    """The text with each `{{name}}` replaced. Raises KeyError for a name that has no value."""
-    return SLOT.sub(lambda match: values[match[1]], text)
-
-
-def filled(action: Action, values: Mapping[str, str]) -> Action:
-    """The action with the slots in its texts filled in."""
-    args = tuple(fill_in(arg, values) if isinstance(arg, str) else arg for arg in action.args)
-    return Action(action.name, args, action.label)
 
 
 def place(url: str) -> str:

@@ -14,18 +14,18 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import os
 import subprocess
 from dataclasses import replace
 from typing import IO, Any
 
 from agents.program import Act, parse_line
-from tools import settings
+from tools import secrets, settings
 from tools.actions import Action, ActionError
 from tools.browser import BrowserEnvironment
 from tools.environment import Start
 from tools.observation import Observation
-from trajectories.explore.demonstration import SLOT, filled, place
+from tools.slots import filled
+from trajectories.explore.demonstration import place
 from trajectories.explore.site import Access, SiteError, map_file
 
 RESET_SECONDS = 60
@@ -43,11 +43,10 @@ def check_sign_in(program: str) -> None:
         raise SiteError(f"the sign-in can't be read: {error}") from error
     if any(isinstance(step, Act) for step in steps):
         raise SiteError("the sign-in can't have act(...): write each call")
-    missing = sorted({n for n in SLOT.findall(program) if not os.environ.get(settings.SITE_SECRET + n)})
-    if missing:
-        raise SiteError(
-            f"the sign-in needs {', '.join(settings.SITE_SECRET + name for name in missing)}; set it"
-        )
+    try:
+        secrets.named_in(program)
+    except settings.SettingsError as error:
+        raise SiteError(f"the sign-in can't be done: {error}") from error
 
 
 class Door:
@@ -98,12 +97,10 @@ class Door:
     async def _sign_in(self, env: BrowserEnvironment) -> None:
         program = parse_line(self.access.sign_in)
         check_sign_in(self.access.sign_in)
-        secrets = {
-            name: os.environ[settings.SITE_SECRET + name] for name in SLOT.findall(self.access.sign_in)
-        }
+        values = secrets.named_in(self.access.sign_in)
         look = await env.reset(Start(self.access.url))
         for step in program.actions:
-            look = await env.step(filled(step, secrets))
+            look = await env.step(filled(step, values))
             if look.error:  # whose words may hold the secret; the step as written does not
                 raise SiteError(f"the sign-in failed at {step}; is it right for {self.access.url}?")
         if await _asks_password(env):

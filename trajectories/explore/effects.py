@@ -17,8 +17,9 @@ from urllib.parse import parse_qsl, urlsplit
 from tools.actions import Action, Named, parse
 from tools.browser import BrowserEnvironment
 from tools.observation import Observation
+from tools.slots import fill_in
 from trajectories.explore.attempts import Attempt
-from trajectories.explore.demonstration import Effect, emptied, fill_in
+from trajectories.explore.demonstration import Effect, emptied
 from trajectories.explore.door import Door
 from trajectories.explore.page import Page, held, state, words
 from trajectories.explore.site import Site

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 
 from tools.actions import Action, Named
 from tools.observation import Observation
-from trajectories.explore.demonstration import Demonstration, fill_in, is_at
+from tools.slots import fill_in
+from trajectories.explore.demonstration import Demonstration, is_at
 from trajectories.explore.demonstration import place as place_of
 from trajectories.explore.page import state
 from trajectories.explore.site import Site

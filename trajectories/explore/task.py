@@ -15,8 +15,9 @@ from tools.actions import Action
 from tools.browser import BrowserEnvironment
 from tools.environment import Environment
 from tools.observation import Observation
+from tools.slots import fill_in
 from trajectories.explore.attempts import draw_all
-from trajectories.explore.demonstration import WRITING, Demonstration, fill_in, is_at
+from trajectories.explore.demonstration import WRITING, Demonstration, is_at
 from trajectories.explore.door import Door
 from trajectories.explore.effects import holds, words
 from trajectories.explore.oracle import advice

@@ -1,0 +1,74 @@
+"""What a page sends elsewhere does not arrive: a real page, a real server beside it, a real Chromium."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tools.actions import parse
+from tools.browser import Browser
+from tools.environment import Start
+
+
+@pytest.fixture
+def two_servers() -> Iterator[tuple[str, str, list[str]]]:
+    """A site whose page tries every way out, another site, and what arrived at either."""
+    arrived: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            arrived.append(f"{self.server.server_port}{self.path}")
+            self.send_response(302 if self.path.startswith("/jump") else 200)
+            self.send_header("Location", f"{other}/redirected")
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(PAGE.replace("OTHER", other).replace("WS", other[5:]).encode())
+
+        def do_POST(self) -> None:
+            arrived.append(f"{self.server.server_port}{self.path}")
+            self.send_response(307)
+            self.send_header("Location", f"{other}/posted")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    servers = [http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) for _ in range(2)]
+    site, other = (f"http://127.0.0.1:{s.server_port}" for s in servers)
+    for server in servers:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield site, other, arrived
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+PAGE = """<title>Home</title><a href=/jump>Away</a><form method=post action=/send><button>Send</button></form>
+<img src="OTHER/img"><img src="/jump/img"><iframe src="/jump/frame"></iframe>
+<link rel=prefetch href="OTHER/pre">
+<script>fetch('/jump/fetch', {mode: 'no-cors'}).catch(() => 0); navigator.sendBeacon('/beacon', 'x');
+new WebSocket('ws:WS/socket'); new WebSocket('ws://' + location.host + '/own');</script>"""
+
+
+async def test_no_way_leads_to_another_origin(
+    two_servers: tuple[str, str, list[str]], chromium_path: str
+) -> None:
+    """Redirects (also of pictures, frames, posts), beacons, WebSockets: the other site hears of none; the
+    page's own site is reached by all, and the agent is told where it was not let go."""
+    site, other, arrived = two_servers
+    async with Browser() as browser:
+        env = browser.environment()
+        await env.reset(Start(f"{site}/"))
+        for call in ('click(link("Away"))', 'click(button("Send"))'):
+            seen = await env.step(parse(call))
+            assert "outside the allowed origins" in (seen.error or "") and seen.url == f"{site}/"
+        await asyncio.sleep(0.3)
+        port = site.rpartition(":")[2]
+        assert {f"{port}{p}" for p in ("/jump", "/send", "/jump/img", "/jump/fetch", "/own")} <= {*arrived}
+        assert [a for a in arrived if not a.startswith(port)] == []
+        await env.reset(Start(f"{site}/", origins=(site, other)))  # what is allowed arrives
+        assert f"{other.rpartition(':')[2]}/img" in arrived

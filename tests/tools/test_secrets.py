@@ -1,0 +1,134 @@
+"""Secrets go into the page and nowhere else: real pages in a real Chromium."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from regex import fullmatch
+
+from tools import secrets
+from tools.actions import parse
+from tools.browser import Browser
+from tools.environment import Start
+from tools.grammar import action_regex
+from tools.guard import assess
+from tools.observation import Box, Element, Observation
+from tools.rules import Rules
+from tools.settings import SettingsError
+
+SECRET = "Grün & 7 Bäume"
+PAGE = """<title>Sign in</title><label>Name <input id=n></label>
+<label>Password <input id=p type=password></label>
+<button onclick="document.title = p.value; out.textContent = 'Hello ' + p.value.toUpperCase();
+link.textContent = p.value; link.href = '#' + encodeURIComponent(p.value);
+long.textContent = 'x'.repeat(75) + ' ' + p.value; location.hash = p.value">Show</button>
+<p id=out></p><a id=link href=#>none</a><p id=long></p><button onclick="alert(p.value)">Tell</button>"""
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("SHOPFLOOR_SECRET_PASSWORD", SECRET)
+    path = tmp_path / "page.html"
+    path.write_text(PAGE)
+    return path.as_uri()
+
+
+def dark(png: bytes | None, box: Box) -> bool:
+    assert png is not None
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    area = (int(box.x), int(box.y), int(box.x + box.width), int(box.y + box.height))
+    return {color for _, color in image.crop(area).getcolors() or []} == {(0, 0, 0)}
+
+
+async def test_only_the_page_gets_it(page: str, chromium_path: str) -> None:
+    """Typed as given; afterwards no text, name, title, address or dialog has it, and the picture is black
+    where it stands. Other words stay."""
+    async with Browser() as browser:
+        env = browser.environment()
+        discreet = secrets.Discreet(env)
+        await discreet.reset(Start(page))
+        discreet.give(secrets.named_in('Sign in with "{{password}}".'))
+        for call in ('fill(textbox("Password"), "{{password}}")', 'fill(textbox("Name"), "I: {{password}}")'):
+            seen = await discreet.step(parse(call))
+            assert seen.error is None
+        assert await env.page.evaluate("[p.value, n.value]") == [SECRET, f"I: {SECRET}"]
+        seen = await discreet.step(parse('click(button("Show"))'))
+        for text in (seen.text(), seen.url, repr(seen)):
+            assert not {"Grün", "GRÜN", "Bäume", "Gr%C3%BCn"} & {*text.replace('"', " ").split()}, text
+            assert SECRET not in text and "B%C3%A4ume" not in text
+        assert seen.title == "{{password}}" and 'textbox "Name" [1] = "I: {{password}}"' in seen.text()
+        assert 'text "Hello {{password}}"' in seen.text() and seen.url.endswith("#{{password}}")
+        shown = [e for e in seen.elements if "{{password}}" in e.name + (e.value or "")]
+        assert len(shown) == 3 and all(dark(seen.screenshot, e.box) for e in shown)
+        assert not dark(seen.screenshot, next(e.box for e in seen.elements if e.name == "Show"))
+        told = await discreet.step(parse('click(button("Tell"))'))
+        assert 'dialog "{{password}}"' in told.text() and dark(told.screenshot, Box(0, 0, 999, 700))
+        assert dark((await discreet.step(parse("click(1)"))).screenshot, shown[0].box)
+
+
+async def test_a_page_that_changes_gets_nothing(page: str, chromium_path: str) -> None:
+    """The field has become another one since it was looked at: nothing is typed, and that is said."""
+    async with Browser() as browser:
+        env = browser.environment()
+        discreet = secrets.Discreet(env)
+        await discreet.reset(Start(page))
+        discreet.give(secrets.named_in("{{password}}"))
+        await env.page.evaluate("document.querySelector('[id=p]').labels[0].firstChild.data = 'Comment '")
+        seen = await discreet.step(parse('fill(2, "{{password}}")'))
+        assert "the page changed" in (seen.error or "") and await env.page.evaluate("p.value") == ""
+
+
+async def test_a_secret_of_an_earlier_task_is_typed_no_more(page: str, chromium_path: str) -> None:
+    """It is only kept out of sight."""
+    async with Browser() as browser:
+        discreet = secrets.Discreet(browser.environment())
+        await discreet.reset(Start(page))
+        discreet.give(secrets.named_in("{{password}}"))
+        await discreet.step(parse('fill(1, "{{password}}")'))
+        discreet.give({})
+        assert '"{{password}}"' in (await discreet.observe()).text()
+        seen = await discreet.step(parse('fill(1, "not {{password}}")'))
+        assert 'textbox "Name" [1] = "not {{password}}"' in seen.text()
+
+
+def test_what_is_not_set_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable to set; a value that would be found everywhere is none."""
+    with pytest.raises(SettingsError, match="set SHOPFLOOR_SECRET_CARD_NUMBER, SHOPFLOOR_SECRET_PIN"):
+        secrets.named_in("Pay with {{card number}} and {{pin}}")
+    monkeypatch.setenv("SHOPFLOOR_SECRET_PIN", "12")
+    with pytest.raises(SettingsError, match="too short"):
+        secrets.named_in("{{pin}}")
+    assert secrets.named_in("Nothing secret") == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "home", "decision"),
+    [
+        ("Password", None, "http://desk", "approve"),
+        ("Anything", "•••", "http://desk", "approve"),
+        ("Comment", None, "http://desk", "ask"),
+        ("Password", None, "http://elsewhere", "refuse"),
+        ("Password", None, "", "refuse"),
+    ],
+)
+def test_where_a_secret_may_be_typed(name: str, value: str | None, home: str, decision: str) -> None:
+    """Into a field for it, where the task started; a field that shows it is asked about."""
+    field = Element(1, "textbox", name, Box(0, 0, 9, 9), value=value)
+    seen = Observation("http://desk/x", "T", (99, 99), (field,), focused=1)
+    for text in ('fill(1, "{{password}}")', 'keyboard_type("{{password}}")'):
+        verdict = assess(parse(text), seen, "sign in with {{password}}", Rules(home=home))
+        assert (verdict.kind, verdict.decision) == ("secret", decision)
+    assert assess(parse('fill(1, "{{other}}")'), seen, "{{password}}", Rules(home=home)).decision in (
+        "approve" if name == "Comment" else "ask"
+    )
+
+
+@pytest.mark.parametrize("goal", ['Sign in with "{{password}}".', "Sign in with {{password}}."])
+def test_the_decoder_can_copy_it(goal: str) -> None:
+    """Quoted or not, at a sentence's end too: what a small model may write includes the whole name."""
+    field = Element(1, "textbox", "Password", Box(0, 0, 9, 9))
+    seen = Observation("http://desk/x", "T", (99, 99), (field,))
+    assert fullmatch(action_regex(seen, sources=[goal]), '"Password" fill(1, "{{password}}")')

@@ -1,0 +1,1 @@
+"""Pages and inputs that try to turn the team against the person it works for."""
