@@ -64,8 +64,9 @@ async def _answer(job: Job, text: str) -> tuple[Any, bool]:
             return job.observation.text(), False
         case ast.Call(func=ast.Name(id="read"), args=[ast.Call() as target], keywords=[]):
             return _held(job, target), False
-        case ast.Call(func=ast.Name(id="read_table"), args=[] | [ast.Constant()], keywords=[]):
-            which = call.args[0].value if isinstance(call, ast.Call) and call.args else None
+        case ast.Call(func=ast.Name(id="read_table"), args=[], keywords=[]):
+            return _chosen(await job.env.tables(), None).records(), False
+        case ast.Call(func=ast.Name(id="read_table"), args=[ast.Constant(value=which)], keywords=[]):
             return _chosen(await job.env.tables(), which).records(), False
         case ast.Call(func=ast.Name(id="act")):
             return await _acted(job, text), False
@@ -122,7 +123,9 @@ def _given(job: Job) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     room = GIVEN
     for folder in (job.files, job.work):
-        for path in sorted(folder.rglob("*")) if folder is not None else []:
+        if folder is None:
+            continue
+        for path in sorted(folder.rglob("*")):
             if path.is_file() and not path.is_symlink() and path.stat().st_size <= room:
                 found[path.relative_to(folder).as_posix()] = path.read_bytes()
                 room -= path.stat().st_size
@@ -135,7 +138,9 @@ def _show(job: Job, sandbox: Sandbox) -> None:
     if lines:
         more = [f"… {len(lines) - SHOWN} more lines"] if len(lines) > SHOWN else []
         job.say("script", "\n".join([*(shorten(line, 300) for line in lines[:SHOWN]), *more]))
-    for name, data in sandbox.files.items() if job.work is not None else ():
+    if job.work is None:
+        return
+    for name, data in sandbox.files.items():
         path = job.work / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

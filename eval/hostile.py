@@ -96,7 +96,7 @@ async def measure(
     progress: Callable[[Result], None] = lambda result: None,
 ) -> Report:
     """Each case against each role, one after the other. `folder` gets episodes, memories and logs."""
-    results = []
+    results: list[Result] = []
     with Sites() as sites:
         async with Browser() as browser:
             env = Discreet(browser.environment())

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from tools.actions import Action
 from tools.environment import Environment, Start, origin
-from tools.observation import Box, Element, Observation
+from tools.observation import Box, Element, Observation, Table
 from tools.settings import SITE_SECRET, SettingsError
 from tools.slots import SLOT
 
@@ -80,6 +80,13 @@ class Discreet:
             )
         text = SLOT.sub(lambda slot: self._given.get(slot[1], slot[0]), typed)
         return self._hidden(await self.env.step(Action(action.name, (*action.args[:-1], text), action.label)))
+
+    async def tables(self) -> list[Table]:
+        def rows(row: Sequence[str]) -> tuple[str, ...]:
+            return tuple(map(self.masked, row))
+
+        found = await self.env.tables()
+        return [Table(self.masked(t.caption), rows(t.head), tuple(map(rows, t.rows))) for t in found]
 
     async def close(self) -> None:
         await self.env.close()
