@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from agents.clients import ModelDown
 from agents.job import Event, Job, Over, Request
-from agents.policies import Policy
+from agents.policies import Decision, Policy
 from agents.program import Program
 from agents.team import TeamResult
-from tools.environment import Environment, origin
+from tools.actions import ActionError
+from tools.environment import Environment, EnvironmentDown, origin
 from tools.guard import BUILT_IN
 from tools.observation import Observation
 from tools.rules import Rules
@@ -24,27 +27,34 @@ from tools.rules import Rules
 
 async def replay(
     goal: str,
-    program: Program,
     env: Environment,
     observation: Observation,
-    actor: Policy,
     *,
+    program: Program,
+    actor: Policy,
     on_event: Callable[[Event], None],
     approve: Callable[[Request], Awaitable[bool]],
     max_steps: int = 30,
     interrupt: asyncio.Event | None = None,
+    earlier: Sequence[tuple[Observation, Decision, str]] = (),
+    files: Path | None = None,
+    work: Path | None = None,
     rules: Rules = BUILT_IN,
 ) -> TeamResult:
-    """Run the program from this page. "done" means that every step was; the rest is as for `run_team`."""
+    """Run the program from this page. "done" means that every step was; all else is as for `run_team`."""
     began = time.monotonic()
     stop = interrupt or asyncio.Event()
     rules = replace(rules, home=rules.home or origin(observation.url))
-    job = Job(goal, env, observation, actor, on_event, approve, max_steps, stop, rules, program=program)
+    job = Job(goal, env, observation, actor, on_event, approve, max_steps, stop, rules, files, work, program)
+    job.steps.extend(earlier)
+    job.timings.extend(0.0 for _ in earlier)
     try:
         await job.run_program(program)
         over = Over("done", "every step of the program was done")
     except Over as early:
         over = early
+    except (ActionError, EnvironmentDown, ModelDown) as error:
+        over = Over("not done", str(error))
     return TeamResult(
         over.outcome,
         over.reason,

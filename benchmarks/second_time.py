@@ -78,7 +78,9 @@ async def by_program(task: HelpDeskTask, lifted: Lifted, env: Environment, actor
     goal, look = await task.setup(env)
     began = time.perf_counter()
     program = lifted.filled(lifted.fit(goal) or {})
-    result = await replay(goal, program, env, look, actor, on_event=lambda event: None, approve=yes)
+    result = await replay(
+        goal, env, look, program=program, actor=actor, on_event=lambda event: None, approve=yes
+    )
     seconds = time.perf_counter() - began
     calls = sum(by == "actor" for _, _, by in result.steps)
     return {"success": float(task.reached()), "seconds": seconds, "calls": calls}

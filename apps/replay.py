@@ -1,0 +1,169 @@
+"""`shopfloor replay`: run what worked before again, with other values, and no model call.
+
+    shopfloor replay .shopfloor/episodes/chat-20261128-101500-3f2a1b            what a chat did
+    shopfloor replay set-priority.txt priority=low --url http://127.0.0.1:8080/
+    shopfloor replay EPISODE --save set-priority.txt                            ... and keep it as a program
+
+A program is the text that memory keeps: its goal, its values, then a call a line (`agents/lifting.py`). A
+step whose target has moved or changed its name is healed: by what names have in common, else by the actor,
+whose model starts only then. What came of that is shown, and kept in the file when you agree, or in the one
+that `--save` names.
+
+Exit codes: 0 every step was done; 1 not; 2 wrong use; 130 interrupted. Not covered: whether the page at the
+end shows what was wanted, which nobody looks at; `shopfloor chat` has a reviewer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from apps import session
+from apps.session import Interrupt, Session
+from tools import rules, secrets, settings
+from tools.actions import Action, ActionError
+
+if TYPE_CHECKING:
+    from agents.actor import ModelPolicy
+    from agents.lifting import Lifted
+    from agents.policies import Decision
+    from apps.terminal import Terminal
+    from tools.observation import Observation
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", metavar="PROGRAM|EPISODE", help="a program's file, or an episode's folder")
+    parser.add_argument("values", nargs="*", metavar="NAME=VALUE", help="other values than the first time")
+    session.add_arguments(parser)
+    parser.add_argument("--save", metavar="FILE", help="keep the program, healed if it was, in this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    from apps.terminal import Terminal
+
+    try:
+        if problem := session.misused(args):
+            raise ValueError(problem)
+        lifted = _read(Path(args.what))
+        values = _values(args.values)
+        lifted.filled(values)
+        rules.load()
+        secrets.named_in(lifted.said(values))
+    except (ValueError, ActionError) as error:
+        print(f"shopfloor replay: {error}", file=sys.stderr)
+        return 2
+    terminal = Terminal(machine=args.json)
+    try:
+        return asyncio.run(_main(args, lifted, values, terminal))
+    except asyncio.CancelledError:
+        terminal.say("interrupted; what was done is kept")
+        return 130
+
+
+def _read(path: Path) -> Lifted:
+    """The program in a file, or of an episode. Raises ValueError or ActionError."""
+    from agents.lifting import lift, parse_lifted
+    from agents.program import compile_program
+    from trajectories.store import Store, StoreError
+
+    if path.is_dir():
+        try:
+            episode = Store(path.parent).load(path.name)
+        except StoreError as error:
+            raise ValueError(str(error)) from error
+        steps = [(step.observation, step.decision, step.by) for step in episode.steps]
+        program = compile_program(steps, episode.final)
+        if program is None:
+            raise ValueError(
+                f"{path}: what was done there does not make a program (looked up, drawn, or too long)"
+            )
+        return lift(episode.goal, program)
+    try:
+        return parse_lifted(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path} can't be read: {error}; give a program's file or an episode's folder"
+        ) from error
+    except ActionError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _values(given: Sequence[str]) -> dict[str, str]:
+    pairs = [word.partition("=") for word in given]
+    if wrong := [word for word, (_, sign, _) in zip(given, pairs, strict=True) if not sign]:
+        raise ValueError(f"{wrong[0]!r} is no NAME=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
+async def _main(args: argparse.Namespace, lifted: Lifted, values: dict[str, str], terminal: Terminal) -> int:
+    from agents.replay import replay
+
+    interrupt = Interrupt(terminal.say)
+    async with AsyncExitStack() as stack:
+        with terminal.busy("starting browser" + ("" if args.url else " and help desk") + " …"):
+            policy = rules.load()
+            env, look, place = await session.opened_page(args, stack, policy)
+        actor = Later(stack)
+        team = partial(replay, program=lifted.filled(values), actor=actor)
+        at = Session(args, terminal, interrupt, env, look, place, policy, team, actor.name, "replay")
+        said = await at.do(lifted.said(values) or args.what)
+        if said["outcome"] == "done":
+            await _keep(args, lifted, Path(said["episode"]), terminal)
+    if args.json:
+        print(json.dumps(said, ensure_ascii=False), flush=True)
+    return {"done": 0, "interrupted": 130}.get(said["outcome"], 1)
+
+
+async def _keep(args: argparse.Namespace, before: Lifted, episode: Path, terminal: Terminal) -> None:
+    """Save the program as it ran, where that was asked for or a healed one is agreed to."""
+    now = _read(episode)
+    healed = str(now.program) != str(before.program)
+    if healed:
+        terminal.say(f"  healed  the program is now:\n{now.program}", "cyan")
+    file = Path(args.save) if args.save else Path(args.what)
+    if not args.save:
+        if not healed or file.is_dir() or not terminal.interactive:
+            return
+        if (await terminal.line(f"  keep it so in {file}? [y/N] ", fresh=True) or "").lower() not in (
+            "y",
+            "yes",
+        ):
+            return
+    file.write_text(f"{now}\n", encoding="utf-8")
+    terminal.say(f"   saved  {file}", "dim")
+
+
+class Later:
+    """The actor, whose model starts when it is first asked. A policy; raises ModelDown."""
+
+    name = "local model"
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self._stack = stack
+        self._policy: ModelPolicy | None = None
+
+    async def decide(self, goal: str, observation: Observation, history: Sequence[Action]) -> Decision:
+        if self._policy is None:
+            self._policy = await self._start()
+            self.name = self._policy.name
+        return await self._policy.decide(goal, observation, history)
+
+    async def _start(self) -> ModelPolicy:
+        from agents.actor import ModelPolicy
+        from agents.clients import EndpointUnset, endpoint_for
+        from apps.local_server import local_model
+
+        try:
+            endpoint = endpoint_for("actor", None)
+        except EndpointUnset:
+            endpoint = await self._stack.enter_async_context(local_model(settings.load().model))
+        policy = ModelPolicy(endpoint)
+        self._stack.push_async_callback(policy.close)
+        return policy
