@@ -22,7 +22,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from apps import session
+from apps import commands, session
 from apps.session import Interrupt, Session
 from tools import rules, secrets, settings
 
@@ -72,9 +72,12 @@ async def _main(args: argparse.Namespace, terminal: Terminal) -> int:
     interrupt = Interrupt(terminal.say)
     async with AsyncExitStack() as stack:
         with terminal.busy("starting browser, model" + ("" if args.url else " and help desk") + " …"):
-            at = await _start(args, stack, terminal, interrupt)
+            at, endpoints = await _start(args, stack, terminal, interrupt)
         results = []
         async for task in _tasks(at, args.task):
+            if terminal.interactive and task.startswith("/"):
+                terminal.say(await commands.answer(at, endpoints, task))
+                continue
             results.append(await at.do(task))
             if results[-1]["outcome"] == "interrupted" and not terminal.interactive:
                 break
@@ -96,8 +99,8 @@ def _json(args: argparse.Namespace, results: list[dict[str, Any]]) -> str:
 
 async def _start(
     args: argparse.Namespace, stack: AsyncExitStack, terminal: Terminal, interrupt: Interrupt
-) -> Session:
-    """Bring up everything at the same time."""
+) -> tuple[Session, dict[Role, Endpoint]]:
+    """Bring up everything at the same time; the session, and who plays which role."""
     from agents.clients import ROLES, endpoint_for
     from tools.memory import Memory
 
@@ -128,7 +131,8 @@ async def _start(
     env, observation, place = opened.result()
     kept = None if args.no_memory else memory
     team, name = partial(run_team, endpoints=endpoints, memory=kept), endpoints["actor"].model
-    return Session(args, terminal, interrupt, env, observation, place, policy, team, name, memory=kept)
+    at = Session(args, terminal, interrupt, env, observation, place, policy, team, name, memory=kept)
+    return at, endpoints
 
 
 def _own_endpoint(role: str) -> bool:
@@ -150,7 +154,7 @@ async def _tasks(at: Session, given: str | None) -> AsyncIterator[str]:
         yield given
         return
     if at.terminal.interactive:
-        at.terminal.say(f"working on {at.place.home}; type a task, or quit", "dim")
+        at.terminal.say(f"working on {at.place.home}; type a task, /help or quit", "dim")
     while (line := await at.terminal.line("task> ")) is not None:
         if line.strip().lower() in QUIT:
             return

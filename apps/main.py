@@ -26,6 +26,7 @@ from tools import settings
 COMMANDS: dict[str, tuple[str, str]] = {
     "chat": ("apps.chat", "give the team a task, or talk to it"),
     "replay": ("apps.replay", "run what worked before again, with other values and no model"),
+    "feedback": ("apps.feedback", "say whether what was done was right; training learns from it"),
     "explore": ("apps.explore", "find out what can be done in a web app, by trying"),
     "generate": ("apps.generate", "make verified demonstrations on a suite or a site"),
     "card": ("apps.card", "describe what was made, as a dataset's card"),

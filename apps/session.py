@@ -135,6 +135,7 @@ class Session:
     model: str
     kind: Literal["chat", "replay"] = "chat"
     memory: Memory | None = None  # where what worked is kept
+    last: tuple[str, TeamResult, Path] | None = None  # the last task, how it went, its episode
     _folder: Path = Path()
     _looks: int = 0
     _begun: int = 0  # tasks
@@ -162,6 +163,7 @@ class Session:
         result, timings = await self._work(task)
         episode = await asyncio.to_thread(self._keep, ident, task, result, timings, started.isoformat())
         self.observation = result.final
+        self.last = task, result, episode
         good = result.outcome == "done"
         self.terminal.say(f"{result.outcome:>8}  {result.reason}", "bold green" if good else "bold red")
         tokens = f"{result.prompt_tokens} + {result.completion_tokens} tokens"

@@ -3,12 +3,13 @@
     shopfloor train dpo --data .shopfloor/data/miniwob --model challenger
 
 Pairs of a better and a worse answer to the same question: the actor's, which the line wrote where an oracle
-stood when chance acted, or where a failed episode left the way of a successful one; and the reviewer's, whose
-right verdict on an episode is preferred to the opposite one. Balanced over families, and over verdicts within
-a family. Pairs of some tasks are held back, whole tasks and never single steps, to measure by.
+stood when chance or a model acted, or where a failed episode left the way of a successful one; what a person
+did instead, having taken over; and the reviewer's, whose right verdict on an episode is preferred to the
+opposite one. Balanced over families, and over verdicts within a family. Pairs of some tasks are held back,
+whole tasks and never single steps, to measure by.
 
-Not covered: a person's corrections, which nothing records yet; the coder, of whose programs no worse ones are
-known; LoRA; making the pairs on the model's own answers as it learns.
+Not covered: the coder, of whose programs no worse ones are known; LoRA; making the pairs on the model's own
+answers as it learns.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
-from agents.prompts import Role
+from agents.prompts import Role, actor_text
+from tools.actions import parse
 from training import nano
 from training.processors import load_processor
 from training.sft import SHARE, dataset, options, preflight, run
@@ -53,8 +55,8 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two answers to one question; `source` is "oracle" or "success" (see `trajectories/line.py`), or
-    "verdict"."""
+    """Two answers to one question; `source` is "oracle" or "success" (see `trajectories/line.py`), "verdict",
+    or "person"."""
 
     task: str  # suite/family/seed
     role: Role
@@ -74,7 +76,7 @@ def pairs(folder: Path) -> Iterator[Pair]:
     comes once, however many episodes it is in."""
     store = Store(folder / "episodes" if (folder / "episodes").is_dir() else folder)
     seen: set[tuple[str, str, str, str]] = set()
-    for pair in chain(_actions(folder), _verdicts(store)):
+    for pair in chain(_actions(folder), _verdicts(store), _corrections(store)):
         key = (pair.prompt, pair.chosen, pair.rejected, pair.image.name if pair.image else "")
         if not is_held_out(int(pair.task.rpartition("/")[2])) and key not in seen:
             seen.add(key)
@@ -99,6 +101,23 @@ def _verdicts(store: Store) -> Iterator[Pair]:
                 shot = e.screenshot
                 image = None if shot is None else store.path / episode.id / image_name(shot)
                 yield Pair(e.task, e.role, e.prompt, e.answer, OPPOSITE[e.answer], image, "verdict")
+
+
+def _corrections(store: Store) -> Iterator[Pair]:
+    """Where a person did something else on a page on which the team had acted before, and was right."""
+    for episode in store:
+        before: dict[str, str] = {}
+        for number, step in enumerate(episode.steps if episode.outcome.success else ()):
+            look, action = step.observation, str(step.decision.action)
+            page = replace(look, error=None).text()
+            if step.by != "person":
+                before[page] = action
+            elif parse(before.get(page, action)) != step.decision.action:
+                image = None
+                if look.screenshot is not None:
+                    image = store.path / episode.id / image_name(look.screenshot)
+                prompt = actor_text(episode.goal, look, episode.actions[:number])
+                yield Pair(episode.task, "actor", prompt, action, before[page], image, "person")
 
 
 def hold_back(found: Sequence[Pair], seed: int = 0) -> tuple[list[Pair], list[Pair]]:

@@ -6,8 +6,9 @@
               page, what was done, goal       ->  done / not yet
 
 Texts come from `agents.prompts`, the same functions that serve. What strayed stands in the history but is
-never an answer: that is what the oracle would have done there, whatever came of the episode. Apart from that
-failed episodes give the reviewer counter-examples and nothing to imitate.
+never an answer: that is what the oracle would have done there, whatever came of the episode. Nor is what led
+a person to take over. Apart from that failed episodes give the reviewer counter-examples and nothing to
+imitate.
 
 Not covered: how rows become tokens (`training/sft.py`).
 """
@@ -70,9 +71,11 @@ def rows(episodes: Iterable[Episode]) -> Iterator[dict[str, object]]:
 def _actor(episode: Episode) -> Iterator[Example]:
     history: list[Action] = []
     instead: dict[str, str] = episode.extra.get("better", {})
+    corrected = next((i for i, step in enumerate(episode.steps) if step.by == "person"), 0)
     for number, step in enumerate(episode.steps):
         answer = instead.get(str(number))
-        if answer is None and episode.outcome.success and step.by != "random" and step.decision.valid:
+        right = episode.outcome.success and step.by != "random" and number >= corrected
+        if answer is None and right and step.decision.valid:
             answer = str(step.decision.action)
         if answer is not None:
             text = prompts.actor_text(episode.goal, step.observation, history)

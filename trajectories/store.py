@@ -87,6 +87,19 @@ class Store:
             self._seen.add(episode.id)
         return folder
 
+    def replace(self, episode: Episode) -> Path:
+        """Write an episode in place of the one of its id; should that fail, the old one stays."""
+        folder = self._folder(episode.id)
+        aside = self.path / PARTIAL / f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex}"
+        folder.rename(aside)
+        try:
+            self.add(episode)
+        except StoreError:
+            aside.rename(folder)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
+        return folder
+
     def _place(self, partial: Path, folder: Path) -> None:
         """Rename into place. Only a broken episode is ever replaced; another writer's whole one stays."""
         try:

@@ -15,7 +15,7 @@ from training import dpo
 from training.dpo import Pair, Recipe, balanced, hold_back, log_probabilities, optimise, pairs, rows
 from training.registry import CHALLENGER, alias
 from training.sft import dataset, shrinker
-from trajectories.examples import NOT_YET, UNFIT
+from trajectories.examples import NOT_YET, UNFIT, examples
 from trajectories.line import preferences
 from trajectories.shards import write_rows
 from trajectories.store import Store
@@ -52,6 +52,23 @@ def test_pairs_of_actions_and_of_verdicts(data: Path) -> None:
     verdicts = {(p.chosen, p.rejected) for p in found if p.role == "reviewer"}
     assert verdicts == {("done", NOT_YET), (NOT_YET, "done"), ("approve", UNFIT), (UNFIT, "approve")}
     assert all(p.image is not None and p.image.exists() for p in found)
+
+
+def test_what_a_person_did_instead(tmp_path: Path) -> None:
+    """Where a person acted otherwise on a page on which the team had acted, and it ended well, theirs is the
+    better answer; and what led to that is no demonstration."""
+    good = episode(1)
+    first = good.steps[0]
+    wrong = replace(first, decision=good.steps[1].decision, by="actor")
+    steps = (wrong, replace(first, by="person"), *(replace(s, by="actor") for s in good.steps[1:]))
+    Store(tmp_path).add(replace(good, steps=steps, policy="team"))
+    (pair,) = [p for p in pairs(tmp_path) if p.role == "actor"]
+    assert (pair.source, pair.chosen, pair.rejected) == (
+        "person", str(first.decision.action), str(wrong.decision.action)
+    )  # fmt: skip
+    assert pair.image is not None and pair.image.exists() and "did:" in pair.prompt
+    taught = [e.answer for e in examples(next(iter(Store(tmp_path)))) if e.role == "actor"]
+    assert taught == [str(step.decision.action) for step in good.steps]
 
 
 def test_no_held_out_task_no_broken_episode_and_nothing_twice(tmp_path: Path) -> None:

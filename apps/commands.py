@@ -1,0 +1,110 @@
+"""What a person can say in the chat besides a task: a word that begins with a slash.
+
+Not covered: what is typed while one has the wheel (`session.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools import settings
+
+if TYPE_CHECKING:
+    from agents.clients import Endpoint
+    from agents.prompts import Role
+    from apps.session import Session
+
+Command = Callable[["Session", Mapping["Role", "Endpoint"], str], Awaitable[str]]
+
+
+async def answer(at: Session, endpoints: Mapping[Role, Endpoint], line: str) -> str:
+    """Do what a line such as `/save file.txt` asks; what to show. What can't be done is said, not raised."""
+    word, _, rest = line.removeprefix("/").strip().partition(" ")
+    if word not in COMMANDS:
+        return f"no /{word}; " + await _help(at, endpoints, "")
+    return await COMMANDS[word][0](at, endpoints, rest.strip())
+
+
+async def _help(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) -> str:
+    return "type a task, or:\n" + "\n".join(f"  /{word:<8} {doc}" for word, (_, doc) in COMMANDS.items())
+
+
+async def _plan(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) -> str:
+    from agents.clients import ModelDown
+    from agents.coder import Coder
+
+    if not rest:
+        return "write the task after it: /plan Change the language"
+    coder = Coder(endpoints["coder"])
+    try:
+        plan = await coder.plan(rest, await at.env.observe(), [])
+    except ModelDown as error:
+        return str(error)
+    finally:
+        await coder.close()
+    return plan.note or str(plan.program)
+
+
+async def _memory(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) -> str:
+    from tools.memory import MemoryDown
+    from tools.observation import shorten
+
+    if at.memory is None:
+        return "this chat was started with --no-memory"
+    await at.settled()
+    try:
+        look = at.memory.entries if not rest else lambda: at.memory.retrieve(rest, at.observation.url, 5)  # type: ignore[union-attr]
+        hits = await asyncio.to_thread(look)
+    except MemoryDown as error:
+        return str(error)
+    worked = (f" (worked {h.worked} times)" if h.worked else "" for h in hits)
+    lines = (f"{h.kind} {h.source}{w}: {shorten(h.text, 100)}" for h, w in zip(hits, worked, strict=True))
+    return "\n".join(lines) or "nothing yet"
+
+
+async def _model(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) -> str:
+    return "\n".join(f"{role}: {e.model} at {e.base_url}" for role, e in endpoints.items())
+
+
+async def _save(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) -> str:
+    from agents.lifting import lift
+    from agents.program import compile_program
+
+    if at.last is None or not rest:
+        return "do a task first, then /save FILE" if at.last is None else "name a file: /save FILE"
+    task, result, _ = at.last
+    program = compile_program(result.steps, result.final)
+    if program is None:
+        return "what was done does not make a program (looked up, drawn, or too long)"
+    try:
+        await asyncio.to_thread(Path(rest).write_text, f"{lift(task, program)}\n", encoding="utf-8")
+    except OSError as error:
+        return f"{rest} can't be written: {error.strerror}"
+    return f"saved; shopfloor replay {rest} does it again"
+
+
+async def _judge(at: Session, right: bool) -> str:
+    from apps.feedback import judge
+    from trajectories.store import StoreError
+
+    if at.last is None:
+        return "do a task first"
+    try:
+        await asyncio.to_thread(judge, at.last[2], right)
+    except StoreError as error:
+        return str(error)
+    return f"noted; shopfloor train dpo --data {settings.home()} learns from it"
+
+
+COMMANDS: dict[str, tuple[Command, str]] = {
+    "yes": (lambda at, endpoints, rest: _judge(at, True), "the last task was done right"),
+    "no": (lambda at, endpoints, rest: _judge(at, False), "it was not, whatever the team said"),
+    "save": (_save, "FILE  keep what was done as a program, for shopfloor replay"),
+    "plan": (_plan, "TASK  what the coder would do, without doing it"),
+    "memory": (_memory, "[WORDS]  what the team remembers, or what is nearest to the words"),
+    "model": (_model, "which model plays which role"),
+    "help": (_help, "this"),
+}
