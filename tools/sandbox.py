@@ -76,7 +76,7 @@ class Limits:
 
     seconds: float = 120.0
     memory: int = 3072 * MIB  # address space
-    files: int = 64 * MIB  # in its work folder, and as much again in /tmp
+    files: int = 64 * MIB  # bytes in its work folder, and as much again in /tmp and in /dev/shm
     output: int = MIB  # printed
     calls: int = 2000
     threads: int = 64
@@ -94,7 +94,7 @@ class Sandbox:
         limits: Limits = Limits(),
     ) -> None:
         self.failed: str | None = None  # why it did not run to its end, in words for whoever wrote it
-        self.files: dict[str, bytes] = {}
+        self.files: dict[str, bytearray] = {}
         self._limits = limits
         self._printed = bytearray()
         self._calls = 0
@@ -223,7 +223,7 @@ class Sandbox:
         if not parts or not name.isprintable() or name.startswith("/") or ".." in parts or len(name) > 200:
             return "it left a file whose name can't be used"
         try:
-            self.files[name] = self.files.get(name, b"") + base64.b64decode(data, validate=True)
+            self.files.setdefault(name, bytearray()).extend(base64.b64decode(data, validate=True))
         except ValueError:
             return "it sent what is no file and was stopped"
         if sum(map(len, self.files.values())) > self._limits.files or len(self.files) > 1000:
@@ -276,7 +276,7 @@ def _tried() -> str:
     except OSError as error:
         return f"scripts are run apart, with libseccomp's help, which is not here ({error}); {INSTALL}"
     except subprocess.TimeoutExpired:
-        return "scripts are run apart, in bubblewrap, which hangs here"
+        return "scripts are run apart, in bubblewrap, which hangs here; is the machine overloaded? try again"
     if ran.returncode == 0:
         return ""
     return (
