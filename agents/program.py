@@ -80,7 +80,7 @@ class Script:
         found = []
         for node in ast.walk(ast.parse(self.text)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ACTIONS:
-                with suppress(ActionError):
+                with suppress(ActionError, RecursionError):
                     found.append(from_call(node))
         return tuple(found)
 

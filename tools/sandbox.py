@@ -39,7 +39,8 @@ from tools.actions import ACTIONS
 MIB = 2**20
 INSIDE = Path(__file__).parent / "sandbox_inside.py"
 USER = 65533  # nobody's number: what a root process becomes in there, so that limits on processes bind it
-LONGEST_LINE = MIB  # bytes of one call, or of a piece of a file
+LONGEST_LINE = MIB  # bytes of a call, or of a piece of a file
+LONGEST_CALL = 50_000  # characters
 GRACE = 20.0  # seconds for starting, and for handing over files, beyond the script's own
 READING: dict[str, list[str]] = {"read": [], "read_table": [], "act": ["text"]}  # beside the table's actions
 ROLES = [
@@ -171,7 +172,7 @@ class Sandbox:
                 await self._process.wait()
                 return await self._end(f"it was killed ({self._process.returncode}): a limit, or a crash")
             match _read(line):
-                case {"call": str(text)}:
+                case {"call": str(text)} if len(text) <= LONGEST_CALL:
                     self._calls += 1
                     if self._calls > self._limits.calls:
                         return await self._end(
@@ -245,8 +246,11 @@ class Sandbox:
 
 
 def _read(line: bytes) -> Any:
+    """The line's JSON; None where it is none, or holds halves of characters, which no file takes."""
     try:
-        return json.loads(line)
+        said = json.loads(line)
+        json.dumps(said, ensure_ascii=False).encode()
+        return said
     except (ValueError, RecursionError):
         return None
 

@@ -197,6 +197,7 @@ async def test_a_script_that_never_works_ends_clearly(page: Run) -> None:
         ("fill(textbox('Total'))", "fill takes (target, value)"),
         ("fill(textbox('Total'), [1])", "does not fit"),
         ("click(object())", "not a call"),
+        ("keyboard_type(chr(0xD800))", "keyboard_type('\\ud800'): half a character"),
         ("act(3, 4)", "not a step"),
         ('goto("http://evil.example/")', "not allowed: it leaves this site"),
     ],
@@ -219,7 +220,12 @@ time.sleep(0.5)
 
 @pytest.mark.parametrize(
     "call",
-    ["goto('http://evil.example/')", '__import__("os").system("touch escaped")', "act(open('/etc/passwd'))"],
+    [
+        "goto('http://evil.example/')",
+        '__import__("os").system("touch escaped")',
+        "act(open('/etc/passwd'))",
+        "a." * 500 + "a",
+    ],
 )
 async def test_a_call_forged_on_the_pipe_is_judged_like_any_other(page: Run, call: str) -> None:
     """The policy and the parser stand outside; nothing is done, by whatever way a call comes."""
