@@ -142,7 +142,8 @@ class Sandbox:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 pass_fds=(rules,),
-                env={},  # bubblewrap's own stays readable in there, as that of process 1
+                # Bubblewrap's own stays readable in there, as that of process 1; Docker's client wants its.
+                env={} if engine == "bwrap" else None,
                 limit=LONGEST_LINE,
             )
         finally:
@@ -300,7 +301,14 @@ def python() -> tuple[str, list[str], str]:
 def bubblewrap(limits: Limits) -> list[str]:
     """The command that runs the inside under bubblewrap; `{seccomp}` stands for the filter's descriptor."""
     program, folders, packages = python()
-    command = ["bwrap", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]
+    command = [
+        shutil.which("bwrap") or "bwrap",
+        "--die-with-parent",
+        "--new-session",
+        "--clearenv",
+        "--cap-drop",
+        "ALL",
+    ]
     command += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     if os.geteuid() == 0:  # it gives up root by itself, once it has begun
         command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
