@@ -64,8 +64,9 @@ async def _answer(job: Job, text: str) -> tuple[Any, bool]:
             return job.observation.text(), False
         case ast.Call(func=ast.Name(id="read"), args=[ast.Call() as target], keywords=[]):
             return _held(job, target), False
-        case ast.Call(func=ast.Name(id="read_table"), args=[] | [ast.Constant()], keywords=[]):
-            which = call.args[0].value if isinstance(call, ast.Call) and call.args else None
+        case ast.Call(func=ast.Name(id="read_table"), args=[], keywords=[]):
+            return _chosen(await job.env.tables(), None).records(), False
+        case ast.Call(func=ast.Name(id="read_table"), args=[ast.Constant(value=which)], keywords=[]):
             return _chosen(await job.env.tables(), which).records(), False
         case ast.Call(func=ast.Name(id="act")):
             return await _acted(job, text), False
