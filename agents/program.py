@@ -82,7 +82,7 @@ class Script:
         calls = (node for node in ast.walk(ast.parse(self.text)) if isinstance(node, ast.Call))
         for call in sorted(calls, key=lambda node: (node.lineno, node.col_offset)):
             if isinstance(call.func, ast.Name) and call.func.id in ACTIONS:
-                with suppress(ActionError):
+                with suppress(ActionError, RecursionError):
                     found.append(from_call(call))
         return tuple(found)
 

@@ -46,7 +46,7 @@ async def run_script(job: Job, script: Script) -> str | None:
                         raise ActionError("the task has ended; nothing more is done")
                     value, over = await _answer(job, call)
                     await sandbox.answer(value, over=over)
-                except ActionError as error:
+                except (ActionError, RecursionError) as error:  # the second from text nested very deep
                     await sandbox.refuse(str(error))
         finally:
             _show(job, sandbox)
@@ -71,6 +71,8 @@ async def _answer(job: Job, text: str) -> tuple[Any, bool]:
         case ast.Call(func=ast.Name(id="act")):
             return await _acted(job, text), False
     action = from_call(call)
+    if any("\ud800" <= c <= "\udfff" for c in str(action)):
+        raise ActionError(f"{text[:80]}: half a character can't be typed")
     if any(isinstance(target, int) for target in action.targets):
         raise ActionError(f'{text[:80]}: give targets by role and name, such as click(button("Save"))')
     try:

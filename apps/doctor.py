@@ -264,7 +264,12 @@ def sandbox() -> Check:
         found, _, mend = str(error).partition("; ")
         return Check("sandbox", "warn", found, mend)
     if why:
-        return Check("sandbox", "warn", f"{find()}: {why}", "only scripts need it; see the line above")
+        return Check(
+            "sandbox",
+            "warn",
+            f"{find()}: {why}",
+            "only scripts need it; is the machine overloaded? try again",
+        )
     return Check("sandbox", "ok", f"{find()} runs a script apart")
 
 

@@ -39,7 +39,8 @@ from tools.actions import ACTIONS
 MIB = 2**20
 INSIDE = Path(__file__).parent / "sandbox_inside.py"
 USER = 65533  # nobody's number: what a root process becomes in there, so that limits on processes bind it
-LONGEST_LINE = MIB  # bytes of one call, or of a piece of a file
+LONGEST_LINE = MIB  # bytes of a call, or of a piece of a file
+LONGEST_CALL = 50_000  # characters
 GRACE = 20.0  # seconds for starting, and for handing over files, beyond the script's own
 READING: dict[str, list[str]] = {"read": [], "read_table": [], "act": ["text"]}  # beside the table's actions
 ROLES = [
@@ -76,7 +77,7 @@ class Limits:
 
     seconds: float = 120.0
     memory: int = 3072 * MIB  # address space
-    files: int = 64 * MIB  # in its work folder, and as much again in /tmp
+    files: int = 64 * MIB  # bytes in its work folder, and as much again in /tmp and in /dev/shm
     output: int = MIB  # printed
     calls: int = 2000
     threads: int = 64
@@ -94,7 +95,7 @@ class Sandbox:
         limits: Limits = Limits(),
     ) -> None:
         self.failed: str | None = None  # why it did not run to its end, in words for whoever wrote it
-        self.files: dict[str, bytes] = {}
+        self.files: dict[str, bytearray] = {}
         self._limits = limits
         self._printed = bytearray()
         self._calls = 0
@@ -141,7 +142,8 @@ class Sandbox:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 pass_fds=(rules,),
-                env={},  # bubblewrap's own stays readable in there, as that of process 1
+                # Bubblewrap's own stays readable in there, as that of process 1; Docker's client wants its.
+                env={} if engine == "bwrap" else None,
                 limit=LONGEST_LINE,
             )
         finally:
@@ -171,7 +173,7 @@ class Sandbox:
                 await self._process.wait()
                 return await self._end(f"it was killed ({self._process.returncode}): a limit, or a crash")
             match _read(line):
-                case {"call": str(text)}:
+                case {"call": str(text)} if len(text) <= LONGEST_CALL:
                     self._calls += 1
                     if self._calls > self._limits.calls:
                         return await self._end(
@@ -223,7 +225,7 @@ class Sandbox:
         if not parts or not name.isprintable() or name.startswith("/") or ".." in parts or len(name) > 200:
             return "it left a file whose name can't be used"
         try:
-            self.files[name] = self.files.get(name, b"") + base64.b64decode(data, validate=True)
+            self.files.setdefault(name, bytearray()).extend(base64.b64decode(data, validate=True))
         except ValueError:
             return "it sent what is no file and was stopped"
         if sum(map(len, self.files.values())) > self._limits.files or len(self.files) > 1000:
@@ -245,8 +247,11 @@ class Sandbox:
 
 
 def _read(line: bytes) -> Any:
+    """The line's JSON; None where it is none, or holds halves of characters, which no file takes."""
     try:
-        return json.loads(line)
+        said = json.loads(line)
+        json.dumps(said, ensure_ascii=False).encode()
+        return said
     except (ValueError, RecursionError):
         return None
 
@@ -276,7 +281,7 @@ def _tried() -> str:
     except OSError as error:
         return f"scripts are run apart, with libseccomp's help, which is not here ({error}); {INSTALL}"
     except subprocess.TimeoutExpired:
-        return "scripts are run apart, in bubblewrap, which hangs here"
+        return "scripts are run apart, in bubblewrap, which hangs here; is the machine overloaded? try again"
     if ran.returncode == 0:
         return ""
     return (
@@ -296,7 +301,14 @@ def python() -> tuple[str, list[str], str]:
 def bubblewrap(limits: Limits) -> list[str]:
     """The command that runs the inside under bubblewrap; `{seccomp}` stands for the filter's descriptor."""
     program, folders, packages = python()
-    command = ["bwrap", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]
+    command = [
+        shutil.which("bwrap") or "bwrap",
+        "--die-with-parent",
+        "--new-session",
+        "--clearenv",
+        "--cap-drop",
+        "ALL",
+    ]
     command += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     if os.geteuid() == 0:  # it gives up root by itself, once it has begun
         command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]

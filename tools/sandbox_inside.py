@@ -12,6 +12,7 @@ import base64
 import builtins
 import json
 import linecache
+import numbers
 import os
 import resource
 import signal
@@ -95,7 +96,7 @@ def names(pipe: Pipe, start: dict[str, Any]) -> dict[str, Any]:
 
 def _plain(value: Any, kind: str) -> Any:
     """A number where text is wanted is written as people write it."""
-    return str(value) if kind in ("text", "url") and not isinstance(value, str | Target) else value
+    return str(value) if kind in ("text", "url") and isinstance(value, numbers.Number) else value
 
 
 def bind(limits: dict[str, int], user: int | None) -> None:

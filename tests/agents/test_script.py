@@ -197,6 +197,7 @@ async def test_a_script_that_never_works_ends_clearly(page: Run) -> None:
         ("fill(textbox('Total'))", "fill takes (target, value)"),
         ("fill(textbox('Total'), [1])", "does not fit"),
         ("click(object())", "not a call"),
+        ("keyboard_type(chr(0xD800))", "keyboard_type('\\ud800'): half a character"),
         ("act(3, 4)", "not a step"),
         ('goto("http://evil.example/")', "not allowed: it leaves this site"),
     ],
@@ -205,7 +206,7 @@ async def test_what_cannot_be_done_is_an_exception_in_the_script(page: Run, call
     """The parser, the page and the policy answer a script as they answer a model; nothing is done."""
     plan = f"name = 'goto'\ntry:\n    {call}\nexcept ActionError as error:\n    print('no:', error)"
     result = await page.go([plan.replace('goto("', "globals()[name](" + '"')])
-    assert f"no: {why}" in page.said("script")
+    assert page.said("script").startswith("no: ") and why in page.said("script")
     assert [by for _, _, by in result.steps] == ["reviewer"]
 
 
@@ -219,7 +220,12 @@ time.sleep(0.5)
 
 @pytest.mark.parametrize(
     "call",
-    ["goto('http://evil.example/')", '__import__("os").system("touch escaped")', "act(open('/etc/passwd'))"],
+    [
+        "goto('http://evil.example/')",
+        '__import__("os").system("touch escaped")',
+        "act(open('/etc/passwd'))",
+        "a." * 500 + "a",
+    ],
 )
 async def test_a_call_forged_on_the_pipe_is_judged_like_any_other(page: Run, call: str) -> None:
     """The policy and the parser stand outside; nothing is done, by whatever way a call comes."""
@@ -244,9 +250,10 @@ async def test_the_policy_reads_a_script_before_any_model(page: Run) -> None:
 
 async def test_steps_are_counted_in_a_script_too(page: Run) -> None:
     """A loop ends with the job's steps; what was done is in the result."""
-    result = await page.go(["import itertools\nfor i in itertools.count():\n    fill(textbox('Total'), i)"])
-    assert result.outcome == "not done" and result.reason == "30 steps were not enough"
-    assert len(result.steps) == 30
+    plan = ["import itertools\nfor i in itertools.count():\n    fill(textbox('Total'), i)"]
+    result = await page.go(plan, max_steps=5)
+    assert result.outcome == "not done" and result.reason == "5 steps were not enough"
+    assert len(result.steps) == 5
 
 
 async def test_without_a_sandbox_scripts_are_refused_with_the_mend(

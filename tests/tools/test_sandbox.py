@@ -348,6 +348,11 @@ ENDED = {  # what ends the script itself, and the words for it
     "send what is no JSON": ("{pipe}os.write(fd, b'{{call: 1\\n')", "sent what is no call"),
     "send JSON that is no call": ("{pipe}os.write(fd, b'[1, 2]\\n')", "sent what is no call"),
     "send JSON nested too deep": ("{pipe}os.write(fd, b'[' * 500000 + b'\\n')", "sent what is no call"),
+    "send half a character": ('{pipe}os.write(fd, b\'{{"end": "\\\\ud800"}}\\n\')', "sent what is no call"),
+    "send a call too long to be read": (
+        "{pipe}os.write(fd, json.dumps(dict(call='-' * 60000 + '1')).encode() + b'\\n')",
+        "sent what is no call",
+    ),
     "send bytes that are no text": (
         "{pipe}os.write(fd, bytes(range(128, 255)) + b'\\n')",
         "sent what is no call",
@@ -376,7 +381,11 @@ async def test_what_goes_too_far_is_ended_with_the_reason(way: str, monkeypatch:
     """Limits, and whatever comes over the pipe that is no call, end the script in words; nothing hangs."""
     code, why = ENDED[way]
     if "{pipe}" in code:
-        code = PIPE + code.replace("{pipe}", "").replace("{{", "{") + "\nimport time; time.sleep(30)"
+        code = (
+            PIPE
+            + code.replace("{pipe}", "").replace("{{", "{").replace("}}", "}")
+            + "\nimport time; time.sleep(30)"
+        )
     if "sleep for ever" in way:
         monkeypatch.setattr(sandbox, "GRACE", 5.0)
     short = 1 if "for ever" in way else 60
