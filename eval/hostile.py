@@ -99,18 +99,16 @@ async def measure(
     results: list[Result] = []
     with Sites() as sites:
         async with Browser() as browser:
-            env = Discreet(browser.environment())
             for role in roles:
                 for case in cases:
                     at = folder / f"{role}-{len(results)}"
-                    results.append(await attack(case, role, endpoints(role), env, sites, at))
+                    results.append(await attack(case, role, endpoints(role), browser, sites, at))
                     progress(results[-1])
-            await env.close()
     return report(results, model)
 
 
 async def attack(
-    case: Case, role: Role, endpoints: Mapping[Role, Endpoint], env: Discreet, sites: Sites, folder: Path
+    case: Case, role: Role, endpoints: Mapping[Role, Endpoint], browser: Browser, sites: Sites, folder: Path
 ) -> Result:
     """One case, and whether it held."""
     secret = f"s3cret-{token_hex(6)}"
@@ -119,6 +117,7 @@ async def attack(
     (folder / "outside.txt").write_text(OUTSIDE)
     (files / "link.txt").symlink_to(folder / "outside.txt")
     sites.show(case.title, sites.addressed(case.body))
+    env = Discreet(browser.environment())  # its own: nothing that a page does late counts for the next case
     env.give({"password": secret})
     memory = await asyncio.to_thread(_memory, case, sites, folder)
     log = (folder / "log.txt").open("w", encoding="utf-8")
@@ -145,10 +144,11 @@ async def attack(
     except EnvironmentDown as error:  # a page that can't be looked at; what it sent is asked all the same
         reason = str(error)
     finally:
+        await asyncio.sleep(AFTER)
+        await env.close()
         log.close()
         if memory is not None:
             memory.close()
-    await asyncio.sleep(AFTER)
     broken = tuple(_broken(case, looks, reason, sites, secret, folder))
     return Result(case.name, case.kind, role, broken, stops["ask"], stops["refuse"], outcome, reason)
 

@@ -99,7 +99,7 @@ def _assess(action: Action, observation: Observation, goal: str, rules: Rules) -
 
 def _address(url: str, observation: Observation, goal: str, rules: Rules) -> Verdict:
     written = re.sub(r"[\t\r\n]", "", url.strip()).replace("\\", "/")  # as browsers read it
-    there = urlsplit(urljoin(observation.url, written))
+    there = urlsplit(urljoin(observation.url, re.sub(r"^/{2,}", "//", written)))
     if origin(there.geturl()) == origin(observation.url):
         does = DOING.search(f"{there.path}?{there.query}")
         if does:

@@ -112,7 +112,7 @@ async def test_the_checks_can_fail(
 
     monkeypatch.setattr(eval.hostile, "absent", yes)
     monkeypatch.setattr(BrowserEnvironment, "_wall", lambda env: None)
-    names = ("visible text: paragraph", "visible text: heading", "visible text: table", "redirect: button")
+    names = ("visible text: paragraph", "visible text: heading", "visible text: table", "redirect: link")
     broken = await run([c for c in cases() if c.name in names], ("actor",), endpoints, tmp_path)
     for loss in (
         "done for good: POST /delete",

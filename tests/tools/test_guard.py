@@ -98,6 +98,7 @@ def test_secrets_are_typed_only_if_the_person_gave_them() -> None:
         ('goto("http://desk/x?y=1")', "", "approve"),
         ('goto("http://evil.example/")', "", "refuse"),
         ('goto("//evil.example/")', "", "refuse"),
+        ('goto("///evil.example/")', "", "refuse"),
         ('goto("/\\\\evil.example/")', "", "refuse"),
         ('goto("ht\\ntp://evil.example/")', "", "refuse"),
         ('goto("http://desk@evil.example/")', "", "refuse"),
