@@ -232,11 +232,13 @@ class Sandbox:
             return f"it left more than {self._limits.files // MIB} MiB of files"
         return None
 
-    async def _end(self, why: str | None) -> None:
+    async def _end(self, why: str | None) -> str | None:
+        """It is over; the None that `call` then returns."""
         self.failed = self.failed or why
         self._kill()
         await self._process.wait()
         await self._printing
+        return None
 
     def _kill(self) -> None:
         if self._process.returncode is None:

@@ -148,7 +148,7 @@ def _slip(actions: list[Action], draw: random.Random) -> list[Action] | None:
 
 
 def _program(episode: Episode) -> Program | None:
-    if "better" in episode.extra or any(step.by == "random" for step in episode.steps):
+    if "better" in episode.extra or any(step.by in ("random", "script") for step in episode.steps):
         return None
     taken = [(s.observation, s.decision, s.by) for s in episode.steps]
     return compile_program(taken, episode.final)

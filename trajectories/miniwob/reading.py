@@ -122,11 +122,16 @@ def scroll_text_2(scene: Scene) -> Action:
 
 
 def find_greatest(scene: Scene) -> Action:
-    """Cards lie face down; `facts` is the index of the one that is turned up, or -1."""
+    """Cards lie face down and show their number when clicked, one at a time: each is looked at once, then the
+    greatest is turned up. `facts` is the index of the one that is turned up, or -1, and all numbers."""
     cards = scene.all("clickable")
-    greatest = max(cards, key=lambda card: int(card.name))
-    if scene.facts != cards.index(greatest):
-        return scene.on("click", greatest)
+    turned, numbers = scene.facts
+    looked_at = {action.args[0] for action in scene.history if action.name == "click"}
+    for card in cards:
+        if card.ref not in looked_at:
+            return scene.on("click", card)
+    if turned != numbers.index(max(numbers)):
+        return scene.on("click", cards[numbers.index(max(numbers))])
     return scene.click("button", "Submit")
 
 
@@ -144,7 +149,8 @@ def generate_number(scene: Scene) -> Action:
 
 LEFT_TO_SCROLL = """((area) => [area.scrollTop, area.scrollHeight - area.clientHeight - area.scrollTop])(
   document.querySelector('#text-area'))"""
-TURNED_UP = "[...document.querySelectorAll('.card')].findIndex(c => !c.classList.contains('hidden'))"
+CARDS = """((cards) => [cards.findIndex((c) => !c.classList.contains('hidden')),
+  cards.map((c) => Number(c.textContent))])([...document.querySelectorAll('.card')])"""
 # All that was shown, since what is shown now says the last of it only.
 HEARD = """((now) => window.heard = now.startsWith('Waiting') ? [] : [...window.heard, now])(
   document.querySelector('#feedback').innerText.trim())"""
@@ -165,7 +171,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "guess-number": Family(partial(answer, guess), HEARD),
     "generate-number": Family(generate_number, repeats=True),
-    "find-greatest": Family(find_greatest, TURNED_UP),
+    "find-greatest": Family(find_greatest, CARDS),
     "scroll-text": Family(scroll_text, LEFT_TO_SCROLL),
     "scroll-text-2": Family(scroll_text_2, LEFT_TO_SCROLL),
 }
