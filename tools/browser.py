@@ -402,6 +402,8 @@ class BrowserEnvironment:
             await self._interruptible(self.page.goto(url, wait_until="load"), NAVIGATION_SECONDS + 1)
         except _Interrupted:
             return
+        except ActionFailed as error:
+            raise EnvironmentDown(f"{url} does not open in time ({error}); is it running?") from error
         except Error as error:
             raise EnvironmentDown(f"{url} does not open ({_why(error)}); is it running?") from error
         await self.settle()
