@@ -24,8 +24,8 @@ WANTED: dict[str, Change | str] = {
     'Change my sign-off to "Kind regards, Heidi Shah".': Change.of(
         "settings", 1, signature="Kind regards, Heidi Shah"
     ),
-    'Change the email of the customer "Tina Torres" to "tina@new.org".': Change.of(
-        "customers", 5, email="tina@new.org"
+    'Comment "I will call back." on the ticket "Scanner needs an update".': Change.of(
+        "comments", None, ticket=3, author=1, text="I will call back."
     ),
     'Open the customer "Tina Torres".': "/customers/5",
     'Show only the tickets with severity "urgent".': "/tickets?state=&priority=urgent",
