@@ -132,7 +132,7 @@ def test_the_command_asks_the_reviewers_own_endpoint(
         (["--out", "kept"], "or --out"),
         (["--episodes", "0"], "episodes must be"),
         (["--tasks", "click-tset"], "there are ascending-numbers"),
-        (["--role", "coder"], "invalid choice: 'coder'"),
+        (["--role", "coder"], "are for eval hostile"),
         (["--model", "nowhere"], "give a model's folder"),
     ],
 )
