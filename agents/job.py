@@ -205,7 +205,7 @@ class Job:
         if not action.final:
             self._invalid = 0
             self.on_event(Event(by, "looks", after.error or after.url, after))
-            self._watch(before, action)
+            self._watch(before, action, by)
 
     async def _allowed(self, action: Action) -> bool:
         """Whether policy and person let it be done; False when the actor is to think again."""
@@ -258,9 +258,9 @@ class Job:
             )
         self.tell("your last answer was no action")
 
-    def _watch(self, before: Observation, action: Action) -> None:
+    def _watch(self, before: Observation, action: Action, by: Who) -> None:
         """Notice when this leads nowhere, in circles too: the model is told once, then it is `Stalled`."""
-        if len(self.steps) == self.max_steps - LAST:
+        if by == "actor" and len(self.steps) == self.max_steps - LAST:  # to a program it would be a failure
             self.tell(f"only {LAST} more steps can be taken; finish, or say what is missing")
         page = replace(before, error=None)
         self._seen[(page.text(), page.screenshot, str(action))] += 1

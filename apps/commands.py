@@ -52,12 +52,15 @@ async def _memory(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) ->
     from tools.memory import MemoryDown
     from tools.observation import shorten
 
-    if at.memory is None:
+    memory = at.memory
+    if memory is None:
         return "this chat was started with --no-memory"
     await at.settled()
     try:
-        look = at.memory.entries if not rest else lambda: at.memory.retrieve(rest, at.observation.url, 5)  # type: ignore[union-attr]
-        hits = await asyncio.to_thread(look)
+        if rest:
+            hits = await asyncio.to_thread(memory.retrieve, rest, at.observation.url, 5)
+        else:
+            hits = await asyncio.to_thread(memory.entries)
     except MemoryDown as error:
         return str(error)
     worked = (f" (worked {h.worked} times)" if h.worked else "" for h in hits)

@@ -100,7 +100,7 @@ class Memory:
         with self._guard:
             known = self._chroma().get(ids=[ident], include=["metadatas"])["metadatas"]
             again = bool(known) and known[0]["program"] == program
-            worked = known[0]["worked"] + 1 if again else 1
+            worked = known[0].get("worked", 0) + 1 if again else 1
             meta = {"kind": "program", "source": site, "site": site, "program": program, "worked": worked}
             self._chroma().add_documents([Document(goal, metadata=meta)], ids=[ident])
             return not again

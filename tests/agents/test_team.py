@@ -121,6 +121,10 @@ async def test_a_program_runs_without_the_actor_and_drift_is_healed_by_it() -> N
     assert result.outcome == "done" and run.env.saved == ["Ada"] and not run.server.texts("act:")
     assert does(result)[-1] == f"reviewer: {DONE}"
 
+    run = start({"plan:": ["\n".join([plan] * 2)]})
+    result = await run.go("Save two notes for Ada", max_steps=4)  # near its end only an actor is told so
+    assert result.outcome == "done" and len(run.env.saved) == 2 and not run.server.texts("act:")
+
     run = start({"plan:": [plan.replace("Save", "Store")], "act:": [pick("Save"), DONE]})
     result = await run.go("Save a note for Ada")
     assert result.outcome == "done" and run.env.saved == ["Ada"]
