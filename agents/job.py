@@ -20,7 +20,7 @@ from agents.lifting import nearest
 from agents.policies import Decision, Policy
 from agents.program import WHOLE, Act, Program, Script
 from tools.actions import Action, Named, Value, quote
-from tools.environment import Environment
+from tools.environment import Environment, origin
 from tools.guard import Verdict, assess
 from tools.observation import Observation
 from tools.rules import Rules
@@ -94,6 +94,11 @@ class Job:
     _told: bool = False
     _refused: bool = False
     _agreed: Terms | None = None  # what the person said yes to, when that was the last step
+
+    def __post_init__(self) -> None:
+        """Rules without a `home` have it where the job starts; steps of an earlier run took no time here."""
+        self.rules = replace(self.rules, home=self.rules.home or origin(self.observation.url))
+        self.timings.extend(0.0 for _ in self.steps[len(self.timings) :])
 
     @property
     def history(self) -> list[Action]:

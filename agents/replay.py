@@ -10,16 +10,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from agents.clients import ModelDown
 from agents.job import Event, Job, Over, Request
 from agents.policies import Decision, Policy
 from agents.program import Program
-from agents.team import TeamResult
+from agents.team import TeamResult, result_of
 from tools.actions import ActionError
-from tools.environment import Environment, EnvironmentDown, origin
+from tools.environment import Environment, EnvironmentDown
 from tools.guard import BUILT_IN
 from tools.observation import Observation
 from tools.rules import Rules
@@ -44,10 +43,20 @@ async def replay(
     """Run the program from this page. "done" means that every step was; all else is as for `run_team`."""
     began = time.monotonic()
     stop = interrupt or asyncio.Event()
-    rules = replace(rules, home=rules.home or origin(observation.url))
-    job = Job(goal, env, observation, actor, on_event, approve, max_steps, stop, rules, files, work, program)
-    job.steps.extend(earlier)
-    job.timings.extend(0.0 for _ in earlier)
+    job = Job(
+        goal,
+        env,
+        observation,
+        actor,
+        on_event,
+        approve,
+        max_steps,
+        stop,
+        rules,
+        files,
+        work,
+        steps=[*earlier],
+    )
     try:
         await job.run_program(program)
         over = Over("done", "every step of the program was done")
@@ -55,14 +64,4 @@ async def replay(
         over = early
     except (ActionError, EnvironmentDown, ModelDown) as error:
         over = Over("not done", str(error))
-    return TeamResult(
-        over.outcome,
-        over.reason,
-        tuple(job.steps),
-        job.observation,
-        job.prompt_tokens,
-        job.completion_tokens,
-        time.monotonic() - began,
-        tuple(job.timings),
-        terms=over.terms,
-    )
+    return result_of(job, over, began)

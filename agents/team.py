@@ -18,7 +18,7 @@ import asyncio
 import time
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ from agents.prompts import Role
 from agents.reviewer import NoVerdict, Reviewer
 from agents.script import run_script
 from tools.actions import Action, ActionError
-from tools.environment import Environment, EnvironmentDown, origin
+from tools.environment import Environment, EnvironmentDown
 from tools.guard import BUILT_IN, assess
 from tools.memory import Memory, MemoryDown, site_of
 from tools.observation import Observation, shorten
@@ -102,10 +102,20 @@ async def run_team(
     coder = Coder(endpoints["coder"])
     reviewer = Reviewer(endpoints["reviewer"])
     stop = interrupt or asyncio.Event()
-    rules = replace(rules, home=rules.home or origin(observation.url))
-    job = Job(goal, env, observation, actor, on_event, approve, max_steps, stop, rules, files, work)
-    job.steps.extend(earlier)
-    job.timings.extend(0.0 for _ in earlier)
+    job = Job(
+        goal,
+        env,
+        observation,
+        actor,
+        on_event,
+        approve,
+        max_steps,
+        stop,
+        rules,
+        files,
+        work,
+        steps=[*earlier],
+    )
     desk = Desk(job, coder, reviewer, memory)
     try:
         await _meet(desk)
@@ -114,6 +124,11 @@ async def run_team(
     if desk.crash is not None:
         raise desk.crash
     over = desk.over or Over("not done", "the team stopped without a verdict")
+    return result_of(job, over, began)
+
+
+def result_of(job: Job, over: Over, began: float) -> TeamResult:
+    """What became of a job that was begun at `began` (`time.monotonic`) and is over."""
     return TeamResult(
         over.outcome,
         over.reason,
