@@ -140,6 +140,17 @@ def test_killed_and_interrupted_then_started_again(tmp_path: Path) -> None:
     assert not list(out.glob("*/.*.parquet*"))
 
 
+def test_dagger_with_the_local_model(tmp_path: Path) -> None:
+    """Without an endpoint the local model is served meanwhile, to the line's own steps too: it strays, and
+    each of its steps stands beside what the oracle would have done."""
+    out = tmp_path / "out"
+    code, summary, stderr = done(out, "--policy", "dagger", "--episodes", "2")
+    assert code == 0 and summary["model"] == "shopfloor-nano", stderr
+    episodes = list(Store(out / "episodes"))
+    assert len(episodes) == 2 and all(e.extra["better"] and e.policy == "dagger" for e in episodes)
+    assert all(step.decision.prompt_tokens for e in episodes for step in e.steps[: len(e.extra["better"])])
+
+
 @pytest.mark.parametrize("answer", ["As an AI I love bananas.", 500])
 def test_a_bad_teacher_fails_the_run(tmp_path: Path, answer: str | int) -> None:
     """Babble or errors above the bound: counted, shown, exit 1, and nothing is rolled out for it."""
