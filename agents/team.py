@@ -350,6 +350,9 @@ class ReviewerAgent(Member):
 
     async def _after(self) -> str:
         desk, job = self.desk, self.desk.job
+        if job.message is None:  # a program that ran through ends with a word, as the actor does
+            job.steps.append((job.observation, Decision(Action("send_msg_to_user", ("done",))), "program"))
+            job.timings.append(0.0)
         history = [d.action for _, d, _ in job.steps if d.valid]
         review = await job.unless_interrupted(desk.reviewer.after(job.goal, job.observation, history))
         job.spent(review.prompt_tokens, review.completion_tokens)
@@ -363,9 +366,6 @@ class ReviewerAgent(Member):
             raise Over("not done", f"the reviewer gives up: {review.why}")
         if job.steps and job.steps[-1][1].action.name == "report_infeasible":
             raise Over("not done", f"the actor says it can't be done: {said}")
-        if said is None:  # a program that ran through: the episode ends with a word, as all do
-            job.steps.append((job.observation, Decision(Action("send_msg_to_user", ("done",))), "reviewer"))
-            job.timings.append(0.0)
         raise Over("done", said or "done")
 
 
