@@ -351,7 +351,7 @@ class ReviewerAgent(Member):
     async def _after(self) -> str:
         desk, job = self.desk, self.desk.job
         if job.message is None:  # a program that ran through ends with a word, as the actor does
-            job.steps.append((job.observation, Decision(Action("send_msg_to_user", ("done",))), "program"))
+            job.steps.append((job.observation, Decision(Action("send_msg_to_user", ("done",))), "reviewer"))
             job.timings.append(0.0)
         history = [d.action for _, d, _ in job.steps if d.valid]
         review = await job.unless_interrupted(desk.reviewer.after(job.goal, job.observation, history))

@@ -119,7 +119,7 @@ async def test_a_program_runs_without_the_actor_and_drift_is_healed_by_it() -> N
     run = start({"plan:": [plan]})
     result = await run.go("Save a note for Ada")
     assert result.outcome == "done" and run.env.saved == ["Ada"] and not run.server.texts("act:")
-    assert does(result)[-1] == f"program: {DONE}"
+    assert does(result)[-1] == f"reviewer: {DONE}"
     assert f"did: {DONE}" in run.server.texts("check result:")[0]  # as the reviewer has learnt to see it
 
     run = start({"plan:": ["\n".join([plan] * 2)]})
