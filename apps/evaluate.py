@@ -116,7 +116,8 @@ def _wrong(args: argparse.Namespace) -> str | None:
     from trajectories.suites import open_suite
 
     try:
-        families = open_suite(args.suite).families
+        suite = open_suite(args.suite)
+        families = (*suite.families, *suite.scripted)
         seeds(args.seed, args.episodes)
     except ValueError as error:
         return str(error)
@@ -159,7 +160,8 @@ async def measure(args: argparse.Namespace) -> Report:
     from trajectories.store import Store
     from trajectories.suites import open_suite
 
-    families = _tasks(args) or open_suite(args.suite).families
+    suite = open_suite(args.suite)
+    families = _tasks(args) or (*suite.families, *suite.scripted)
     seeds_of = None
     if args.protocol:
         from trajectories.miniwob import protocol
@@ -207,7 +209,7 @@ async def _contestant(args: argparse.Namespace) -> AsyncIterator[Contestant]:
     else:
         async with endpoint_of(args.model) as (endpoint, label):
             if args.policy == "team":
-                yield Contestant(label, attempt=_team(endpoint, label))
+                yield Contestant(label, attempt=team(endpoint, label))
                 return
             from agents.actor import ModelPolicy
 
@@ -336,7 +338,7 @@ async def _reviewer(model: str | None) -> AsyncIterator[tuple[Ask, str]]:
             await reviewer.close()
 
 
-def _team(endpoint: Endpoint, label: str) -> Attempt:
+def team(endpoint: Endpoint, label: str) -> Attempt:
     """Coder, reviewer and actor on a whole task, with every approval given and no memory between tasks."""
     from agents.clients import ROLES, endpoint_for
     from agents.job import Request
@@ -372,6 +374,7 @@ def _team(endpoint: Endpoint, label: str) -> Attempt:
             on_event=lambda event: None,
             approve=yes,
             max_steps=task.max_steps,
+            files=task.files,
         )
         outcome = await task.check(env, done.reason if done.outcome == "done" else None)
         return Episode(
@@ -412,6 +415,10 @@ def _show(report: Report) -> None:
             f"{row['n']:.0f}",
         )
     table.add_section()
+    for name, row in report.by_group.items():
+        low, high = wilson(round(row["success"] * row["n"]), int(row["n"]))
+        share = f"{row['success']:.1%} ± {row['stderr']:.1%}"
+        table.add_row(name, share, f"{low:.1%} to {high:.1%}", f"{row['n']:.0f}")
     low, high = report.interval
     overall = f"{report.success:.1%} ± {report.stderr:.1%}"
     table.add_row("all", overall, f"{low:.1%} to {high:.1%}", str(report.total))
