@@ -12,6 +12,7 @@ Not covered: starting a local server (`apps/local_server.py`) and what is said (
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from agents.prompts import Message, Role
 ROLES: tuple[Role, ...] = ("actor", "coder", "reviewer")
 TIMEOUT = 90.0  # seconds for one answer; a small model on a busy CPU needs a few
 RETRIES = 2
+PAUSE = 120.0  # seconds that the openai client waits at most before it asks again, where Retry-After says so
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -94,6 +96,8 @@ class ChatModel:
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
 
         self.endpoint = endpoint
+        # The client's time-outs are for each piece of an answer: one that drips would never end by them.
+        self._longest = timeout + retries * (timeout + PAUSE)
         # A proxy from the environment can't reach a server on this machine.
         loopback = urlsplit(endpoint.base_url).hostname in LOOPBACK
         self._client = AsyncOpenAI(
@@ -123,15 +127,16 @@ class ChatModel:
             body["structured_outputs"] = {"regex": regex} if choices is None else {"choice": list(choices)}
         where = f"{self.endpoint.model} at {self.endpoint.base_url}"
         try:
-            answer: Any = await self._client.chat.completions.create(
-                model=self.endpoint.model,
-                messages=said,
-                temperature=temperature,
-                max_tokens=max_tokens,
-                n=n,
-                extra_body=body or None,
-            )
-        except openai.APITimeoutError as error:
+            async with asyncio.timeout(self._longest):
+                answer: Any = await self._client.chat.completions.create(
+                    model=self.endpoint.model,
+                    messages=said,
+                    temperature=temperature,
+                    max_tokens=max_tokens,
+                    n=n,
+                    extra_body=body or None,
+                )
+        except (openai.APITimeoutError, TimeoutError) as error:
             raise ModelDown(
                 f"{where} did not answer in time; is it overloaded, or the model too big?"
             ) from error
