@@ -1,6 +1,6 @@
 """Faults thrown at the team: does every episode end? Counted are those that don't within a stated time.
 
-    python benchmarks/faults.py --episodes 1000        # an hour and more on two busy cores
+    python benchmarks/faults.py --episodes 1000 --workers 4 --minutes 60
 
 A real browser on the help desk, models behind a real endpoint, a real memory; each episode has one fault,
 from some question on: the endpoint is down, silent, slow, or drips its answer; it answers errors, half an
@@ -38,9 +38,13 @@ from agents.clients import Endpoint
 from agents.job import Request
 from agents.team import run_team
 from tools.actions import quote
-from tools.browser import Browser
+from tools.browser import Browser, BrowserEnvironment
+from tools.environment import EnvironmentDown
 from tools.memory import Memory
+from tools.observation import Observation
+from tools.version import commit
 from trajectories.helpdesk.suite import HelpDesk
+from trajectories.helpdesk.tasks import HelpDeskTask
 from trajectories.tasks import HELD_OUT_FROM
 
 ANSWER = 4.0  # seconds one answer may take; the openai client asks twice more
@@ -185,12 +189,11 @@ async def yes(request: Request) -> bool:
 
 
 async def episode(
-    number: int, fault: str, browser: Browser, suite: HelpDesk, server: Faulty, folder: Path
+    number: int, fault: str, env: BrowserEnvironment, suite: HelpDesk, server: Faulty, folder: Path
 ) -> tuple[str, float]:
     """How one episode ended, and after how many seconds: the outcome, an exception's name, or "hangs"."""
     draw = random.Random(number)
     family = draw.choice((*suite.families, *suite.scripted))
-    env = browser.environment()
     memory_folder = folder / f"memory-{number}" if fault.startswith("memory") or draw.random() < 0.2 else None
     undo = _spoil(fault, memory_folder, folder)
     memory = Memory(memory_folder) if memory_folder else None
@@ -200,13 +203,7 @@ async def episode(
     began = time.monotonic()
     try:
         task = suite.task(family, HELD_OUT_FROM + number)
-        for last in (False, True):  # the browser of before may have been killed just now
-            try:
-                goal, look = await task.setup(env)
-                break
-            except Exception:
-                if last:
-                    raise
+        goal, look = await _begun(task, env)
         began = time.monotonic()
         work = asyncio.ensure_future(
             run_team(
@@ -225,9 +222,15 @@ async def episode(
         killer.cancel()
         undo()
         if memory is not None:
-            memory.close()
-        with suppress(Exception):
-            await asyncio.wait_for(env.close(), 20)
+            await asyncio.to_thread(memory.close)
+
+
+async def _begun(task: HelpDeskTask, env: BrowserEnvironment) -> tuple[str, Observation]:
+    """The task set up; the browser may have been killed just now, by the episode before or by another's."""
+    for _ in range(4):
+        with suppress(EnvironmentDown):
+            return await task.setup(env)
+    return await task.setup(env)
 
 
 async def _kill(fault: str, draw: random.Random) -> None:
@@ -255,7 +258,7 @@ def _spoil(fault: str, memory: Path | None, folder: Path) -> Callable[[], None]:
     return lambda: None
 
 
-async def main(count: int, only: tuple[str, ...]) -> dict[str, object]:
+async def main(count: int, only: tuple[str, ...], workers: int, minutes: float) -> dict[str, object]:
     defaults = clients.ChatModel.__init__.__kwdefaults__ or {}
     defaults["timeout"] = ANSWER  # the time for one answer, for as long as this process lives
     clients.PAUSE = ANSWER
@@ -267,20 +270,34 @@ async def main(count: int, only: tuple[str, ...]) -> dict[str, object]:
         kept.add_note("The desk is closed on Sundays.", "test")
         kept.close()
         server = Faulty()
-        async with Browser() as browser, HelpDesk() as suite:
-            for number in range(count):
-                fault = only[number % len(only)]
-                how, seconds = await episode(number, fault, browser, suite, server, folder)
-                ended[fault][how] += 1
-                longest[fault] = max(longest[fault], round(seconds, 1))
-                print(number, fault, how, round(seconds, 1), file=sys.stderr, flush=True)
+        end = time.monotonic() + 60 * minutes
+        numbers = iter(range(count))
+
+        async def worker() -> None:
+            async with HelpDesk() as suite:
+                env = browser.environment()
+                for number in numbers:
+                    if time.monotonic() > end:
+                        return
+                    fault = only[number % len(only)]
+                    how, seconds = await episode(number, fault, env, suite, server, folder)
+                    ended[fault][how] += 1
+                    longest[fault] = max(longest[fault], round(seconds, 1))
+                    print(number, fault, how, round(seconds, 1), file=sys.stderr, flush=True)
+                    if how == "hangs" or how.startswith("raises"):
+                        with suppress(Exception):
+                            await asyncio.wait_for(env.close(), 20)
+
+        async with Browser() as browser, asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(worker())
         server.over.set()
         server.shutdown()
     every = Counter[str]()
     for counts in ended.values():
         every.update({how.split(":")[0]: n for how, n in counts.items()})
     return {
-        "episodes": count, "hangs": every["hangs"], "ended": dict(every),
+        "commit": commit(), "episodes": every.total(), "hangs": every["hangs"], "ended": dict(every),
         "longest_seconds": dict(longest), "by_fault": {fault: dict(c) for fault, c in ended.items()},
     }  # fmt: skip
 
@@ -290,7 +307,10 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--episodes", type=int, default=1000)
+    parser.add_argument("--workers", type=int, default=4, help="episodes at once, in one browser")
+    parser.add_argument("--minutes", type=float, default=60, help="no new episode after these")
     parser.add_argument("--faults", default=",".join(FAULTS), help="only these, with commas")
     args = parser.parse_args()
-    print(json.dumps(asyncio.run(main(args.episodes, tuple(args.faults.split(","))))), flush=True)
+    only = tuple(args.faults.split(","))
+    print(json.dumps(asyncio.run(main(args.episodes, only, args.workers, args.minutes))), flush=True)
     os._exit(0)  # whatever thread still waits for a lock
