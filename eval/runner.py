@@ -58,6 +58,7 @@ class Report:
     error: str | None  # how the first of them ended
     by_task: dict[str, dict[str, float]] = field(default_factory=dict)
     results: dict[str, bool] = field(default_factory=dict)
+    effort: str = ""  # what a model's decision might cost (`agents/effort.py`)
     protocol: str = ""  # a published benchmark's seeds, instead of `seed` and `episodes`
 
     @property
@@ -88,6 +89,7 @@ async def evaluate(
     policy: str,
     model: str = "",
     blank: bool = False,
+    effort: str = "",
     attempt: Attempt | None = None,
     store: Store | None = None,
     progress: Callable[[Episode], None] = lambda episode: None,
@@ -116,7 +118,7 @@ async def evaluate(
     own = seeds(seed, episodes)
     # A family's episodes one after the other: its pages need not be loaded anew for each.
     jobs = [(family, s) for family in families for s in (seeds_of[family] if seeds_of else own)]
-    variant = f"{model} {blank} {commit()}"
+    variant = f"{model} {blank} {effort} {commit()}"
     if commit().endswith("+changes"):
         variant += f" {time.time()}"  # what the changes are is not known, so nothing can be taken up again
     queue = iter(jobs)  # one iterator for all workers: each job is taken once
@@ -155,7 +157,7 @@ async def evaluate(
     order = {job: i for i, job in enumerate(jobs)}
     done.sort(key=lambda episode: order[episode.family, episode.seed])
     report = summarise(done, families, suite=suite, policy=policy, model=model, seed=seed, blank=blank)
-    return replace(report, protocol=protocol)
+    return replace(report, protocol=protocol, effort=effort)
 
 
 def summarise(

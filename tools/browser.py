@@ -57,6 +57,7 @@ STILL_SECONDS = 0.5  # for a page that moved while it was looked at
 NAVIGATIONS = frozenset({"goto", "go_back"})
 READING = frozenset({"GET", "HEAD"})
 REUSES = 50  # episodes in one tab at most: pages leak, and a renderer's memory only grows
+ERROR_PAGE = "chrome-error:"  # the browser's own, where a page does not load
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody answers
 UNWAITED = frozenset({"websocket", "eventsource", "media", "ping"})  # requests that may never end
 
@@ -237,13 +238,14 @@ class BrowserEnvironment:
         error = error or strayed
         if await self._revive():
             return self._with(await self.observe(), error or "the page crashed and was opened again", True)
-        return self._with(await self.observe(), error)
+        seen = await self.observe()
+        return self._with(seen, error or seen.error)
 
     async def observe(self) -> Observation:
         revived = await self._revive()
         if self._waiting():
             await self.settle()
-        patience = 2
+        patience, late = 2, None
         for _ in range(5 + patience):
             if self._dialogs:
                 return self._remember(self._dialog_observation(), None)
@@ -253,9 +255,10 @@ class BrowserEnvironment:
                     patience -= 1
                     await self.settle()
                     continue
-                if revived:
-                    seen = self._with(seen, seen.error, True)
-                return self._remember(seen, look)
+                if look.url.startswith(ERROR_PAGE):  # what the page had long gone on to has failed only now
+                    late = await self._strayed("where this led does not load")
+                    continue
+                return self._with(self._remember(seen, look), late, revived)
             except _Interrupted:
                 revived = await self._revive() or revived
             except ActionFailed:  # no answer in time; seen once in a test run, cause unknown
@@ -606,7 +609,10 @@ class BrowserEnvironment:
         url = self.page.url
         if len(self._pages) > 1 and self._blocked is not None and url in ("about:blank", ":", ""):
             await self.page.close()  # a new tab that was not let go anywhere
-        elif not self._allowed(url) or ((said or error) and await self._is_error_page()):
+        elif (said or error) and await self._is_error_page():
+            await self._go(self._good)
+            return said or error
+        elif not self._allowed(url):
             await self._go(self._good)
             return said or f"{shorten(url)} is outside the allowed origins: {', '.join(self._origins)}"
         return said
@@ -614,7 +620,7 @@ class BrowserEnvironment:
     async def _is_error_page(self) -> bool:
         """Whether the browser's own "can't be reached" page is shown; its `url` is the wanted page's."""
         try:
-            return str(await self.page.evaluate("location.protocol")) == "chrome-error:"
+            return str(await self.page.evaluate("location.href")).startswith(ERROR_PAGE)
         except Error as error:
             self._lost(error)
             return False
