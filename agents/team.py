@@ -37,7 +37,7 @@ from agents.effort import EFFORTS, Deliberate, Effort
 from agents.job import Event, Job, Outcome, Over, Request, Stalled
 from agents.lifting import lift, parse_lifted
 from agents.policies import Decision
-from agents.program import Program, Script, compile_program
+from agents.program import WHOLE, Program, Script, compile_program
 from agents.prompts import Role
 from agents.reviewer import NoVerdict, Reviewer
 from agents.script import run_script
@@ -212,6 +212,7 @@ class Desk:
         self.replay: Program | None = None  # what worked for such a goal here, with this one's values
         self.feedback = ""
         self.rounds = 0
+        self.failed: list[Script] = []
         self.planned = False  # a plan waits for review
         self.stalled = False  # another approach was asked for
         self.over: Over | None = None
@@ -310,8 +311,10 @@ class CoderAgent(Member):
                 desk.coder.plan(job.goal, job.observation, [*told, *recalled])
             )
             job.spent(plan.prompt_tokens, plan.completion_tokens)
-            job.program = plan.program
-            job.say("coder", plan.note or str(plan.program))
+            again = isinstance(plan.program, Script) and plan.program in desk.failed
+            job.program = WHOLE if again else plan.program
+            note = "the script that failed, again; the actor goes step by step" if again else plan.note
+            job.say("coder", note or str(plan.program))
         desk.planned = True
         return str(job.program)
 
@@ -382,6 +385,7 @@ class ActorAgent(Member):
             why = await run_script(job, job.program)
             if why is not None:
                 job.say("script", f"failed: {why}")
+                self.desk.failed.append(job.program)
                 last = Over("not done", f"the script failed: {why}")
                 return self.desk.back_to_coder("failed", why, last, "script")
             return "the script has run"

@@ -121,7 +121,8 @@ def _wrong(args: argparse.Namespace) -> str | None:
     from trajectories.suites import open_suite
 
     try:
-        families = open_suite(args.suite).families
+        suite = open_suite(args.suite)
+        families = (*suite.families, *suite.scripted)
         seeds(args.seed, args.episodes)
     except ValueError as error:
         return str(error)
@@ -164,7 +165,8 @@ async def measure(args: argparse.Namespace) -> Report:
     from trajectories.store import Store
     from trajectories.suites import open_suite
 
-    families = _tasks(args) or open_suite(args.suite).families
+    suite = open_suite(args.suite)
+    families = _tasks(args) or (*suite.families, *suite.scripted)
     seeds_of = None
     if args.protocol:
         from trajectories.miniwob import protocol
@@ -220,7 +222,7 @@ async def _contestant(args: argparse.Namespace) -> AsyncIterator[Contestant]:
             name = args.effort or load().effort
             effort = AS_SET[name]
             if args.policy == "team":
-                yield Contestant(label, name, attempt=_team(endpoint, label, effort))
+                yield Contestant(label, name, attempt=team(endpoint, label, effort))
                 return
             policy, reviewer = ModelPolicy(endpoint), Reviewer(endpoint)
             try:
@@ -347,7 +349,7 @@ async def _reviewer(model: str | None) -> AsyncIterator[tuple[Ask, str]]:
             await reviewer.close()
 
 
-def _team(endpoint: Endpoint, label: str, effort: Effort) -> Attempt:
+def team(endpoint: Endpoint, label: str, effort: Effort) -> Attempt:
     """Coder, reviewer and actor on a whole task, with every approval given and no memory between tasks."""
     from agents.clients import ROLES, endpoint_for
     from agents.job import Request
@@ -384,6 +386,7 @@ def _team(endpoint: Endpoint, label: str, effort: Effort) -> Attempt:
             approve=yes,
             max_steps=task.max_steps,
             effort=effort,
+            files=task.files,
         )
         outcome = await task.check(env, done.reason if done.outcome == "done" else None)
         return Episode(
@@ -424,6 +427,10 @@ def _show(report: Report) -> None:
             f"{row['n']:.0f}",
         )
     table.add_section()
+    for name, row in report.by_group.items():
+        low, high = wilson(round(row["success"] * row["n"]), int(row["n"]))
+        share = f"{row['success']:.1%} ± {row['stderr']:.1%}"
+        table.add_row(name, share, f"{low:.1%} to {high:.1%}", f"{row['n']:.0f}")
     low, high = report.interval
     overall = f"{report.success:.1%} ± {report.stderr:.1%}"
     table.add_row("all", overall, f"{low:.1%} to {high:.1%}", str(report.total))
