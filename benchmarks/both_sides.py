@@ -18,6 +18,7 @@ import json
 import re
 
 from agents.clients import Endpoint
+from agents.effort import EFFORTS
 from agents.scripted import ScriptedServer
 from apps.evaluate import team
 from eval.runner import evaluate, seeds
@@ -53,7 +54,7 @@ async def main(families: tuple[str, ...], episodes: int, workers: int) -> dict[s
 
     answers = {"plan:": [plan], "act:": ['report_infeasible("only scripts here")']}
     with ScriptedServer(answers) as server:
-        attempt = team(Endpoint(server.url, "scripts"), "scripts")
+        attempt = team(Endpoint(server.url, "scripts"), "scripts", EFFORTS["medium"])
         report = await evaluate(
             "helpdesk", families, episodes, 0, None, workers, policy="team", model="scripts", attempt=attempt
         )

@@ -59,6 +59,7 @@ class Report:
     error: str | None  # how the first of them ended
     by_task: dict[str, dict[str, float]] = field(default_factory=dict)
     results: dict[str, bool] = field(default_factory=dict)
+    effort: str = ""  # what a model's decision might cost (`agents/effort.py`)
     protocol: str = ""  # a published benchmark's seeds, instead of `seed` and `episodes`
     by_group: dict[str, dict[str, float]] = field(default_factory=dict)  # where families of both were run
 
@@ -90,6 +91,7 @@ async def evaluate(
     policy: str,
     model: str = "",
     blank: bool = False,
+    effort: str = "",
     attempt: Attempt | None = None,
     store: Store | None = None,
     progress: Callable[[Episode], None] = lambda episode: None,
@@ -119,7 +121,7 @@ async def evaluate(
     own = seeds(seed, episodes)
     # A family's episodes one after the other: its pages need not be loaded anew for each.
     jobs = [(family, s) for family in families for s in (seeds_of[family] if seeds_of else own)]
-    variant = f"{model} {blank} {commit()}"
+    variant = f"{model} {blank} {effort} {commit()}"
     if commit().endswith("+changes"):
         variant += f" {time.time()}"  # what the changes are is not known, so nothing can be taken up again
     queue = iter(jobs)  # one iterator for all workers: each job is taken once
@@ -160,7 +162,8 @@ async def evaluate(
     report = summarise(done, families, suite=suite, policy=policy, model=model, seed=seed, blank=blank)
     kinds = {name: set(own) & set(families) for name, own in ((ACTOR, of.families), (SCRIPTED, of.scripted))}
     groups = {name: shares([e for e in done if e.family in own]) for name, own in kinds.items() if own}
-    return replace(report, protocol=protocol, by_group=groups if len(groups) > 1 else {})
+    by_group = groups if len(groups) > 1 else {}
+    return replace(report, protocol=protocol, effort=effort, by_group=by_group)
 
 
 def summarise(
