@@ -21,8 +21,9 @@ from agents.policies import Decision, Policy
 from agents.program import WHOLE, Act, Program, Script
 from tools.actions import Action, Named, Value, quote
 from tools.environment import Environment, origin
-from tools.guard import Verdict, assess
+from tools.guard import Verdict
 from tools.observation import Observation
+from tools.rails import judge, judge_goal
 from tools.rules import Rules
 from tools.terms import Terms, terms
 
@@ -132,6 +133,13 @@ class Job:
                 waiting.cancel()
             await asyncio.gather(task, stop, return_exceptions=True)
 
+    async def begin(self) -> None:
+        """Ask the rails about the goal. Raises Over where they won't have it."""
+        why = await self.unless_interrupted(judge_goal(self.goal, self.rules))
+        if why is not None:
+            self.say("policy", f"refuse the goal: {why}")
+            raise Over("refused", f"the policy refuses the goal: {why}")
+
     async def run_program(self, program: Program) -> None:
         """Do a straight line. A step whose target has another name now, or has moved, is healed: found by
         what it has in common, or else done by the actor. What can't be healed so, the actor does with all
@@ -214,7 +222,8 @@ class Job:
 
     async def _allowed(self, action: Action) -> bool:
         """Whether policy and person let it be done; False when the actor is to think again."""
-        verdict = assess(action, self.observation, self.goal, self.rules)
+        judging = judge(action, self.observation, self.goal, self.rules)
+        verdict = await self.unless_interrupted(judging)
         if verdict.decision == "refuse":
             self.say("policy", f"refuse {action}: {verdict.why}")
             if self._refused:

@@ -42,9 +42,10 @@ from agents.reviewer import NoVerdict, Reviewer
 from agents.script import run_script
 from tools.actions import Action, ActionError
 from tools.environment import Environment, EnvironmentDown
-from tools.guard import BUILT_IN, assess
+from tools.guard import BUILT_IN
 from tools.memory import Memory, MemoryDown, site_of
 from tools.observation import Observation, shorten
+from tools.rails import judge
 from tools.rules import Rules
 from tools.sandbox import SandboxMissing, find
 from tools.terms import Terms
@@ -118,7 +119,10 @@ async def run_team(
     )
     desk = Desk(job, coder, reviewer, memory)
     try:
+        await job.begin()
         await _meet(desk)
+    except Over as over:  # before anybody's turn
+        desk.over = over
     finally:
         await asyncio.gather(actor.close(), coder.close(), reviewer.close())
     if desk.crash is not None:
@@ -331,7 +335,8 @@ class ReviewerAgent(Member):
                 only = "only plain calls, one a line, can be run here; write those, or act(goal)"
                 return desk.back_to_coder("revise", only, Over("refused", str(error)))
         for action in job.program.actions:
-            verdict = assess(action, job.observation, job.goal, job.rules)
+            judging = judge(action, job.observation, job.goal, job.rules)
+            verdict = await job.unless_interrupted(judging)
             if verdict.decision == "refuse":
                 job.say("policy", f"refuse {action}: {verdict.why}")
                 last = Over("refused", f"the policy refuses {action}: {verdict.why}")

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps import commands, session
 from apps.session import Interrupt, Session
-from tools import rules, secrets, settings
+from tools import rails, rules, secrets, settings
 
 if TYPE_CHECKING:
     from agents.clients import Endpoint
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if problem:
         print(f"shopfloor chat: {problem}", file=sys.stderr)
         return 2
-    rules.load()  # what is wrong with policy or secrets is said before anything starts
+    rails.ready(rules.load())  # what is wrong with policy or secrets is said before anything starts
     secrets.named_in(args.task or "")
     from apps.terminal import Terminal
 

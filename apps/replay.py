@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from apps import session
 from apps.session import Interrupt, Session
-from tools import rules, secrets, settings
+from tools import rails, rules, secrets, settings
 from tools.actions import Action, ActionError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         lifted = _read(Path(args.what))
         values = _values(args.values)
         lifted.filled(values)
-        rules.load()
+        rails.ready(rules.load())
         secrets.named_in(lifted.said(values))
     except (ValueError, ActionError) as error:
         print(f"shopfloor replay: {error}", file=sys.stderr)
