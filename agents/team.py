@@ -40,12 +40,12 @@ from agents.program import Program, Script, compile_program
 from agents.prompts import Role
 from agents.reviewer import NoVerdict, Reviewer
 from agents.script import run_script
+from agents.spans import Span, span
 from tools.actions import Action, ActionError
 from tools.environment import Environment, EnvironmentDown
 from tools.guard import BUILT_IN
 from tools.memory import Memory, MemoryDown, site_of
 from tools.observation import Observation, shorten
-from tools.rails import judge
 from tools.rules import Rules
 from tools.sandbox import SandboxMissing, find
 from tools.terms import Terms
@@ -119,8 +119,9 @@ async def run_team(
     )
     desk = Desk(job, coder, reviewer, memory)
     try:
-        await job.begin()
-        await _meet(desk)
+        with span("team", goal) as desk.span:
+            await job.begin()
+            await _meet(desk)
     except Over as over:  # before anybody's turn
         desk.over = over
     finally:
@@ -213,6 +214,7 @@ class Desk:
         self.replay: Program | None = None  # what worked for such a goal here, with this one's values
         self.feedback = ""
         self.rounds = 0
+        self.span: Span | None = None  # what turns lie in, whichever task AutoGen takes them in
         self.planned = False  # a plan waits for review
         self.stalled = False  # another approach was asked for
         self.over: Over | None = None
@@ -230,7 +232,9 @@ class Desk:
         job = self.job
         try:
             looking = asyncio.to_thread(memory.retrieve, job.goal, job.observation.url, RECALLED)
-            hits = await job.unless_interrupted(asyncio.wait_for(looking, PATIENCE))
+            with span("memory", "retrieve") as this:
+                hits = await job.unless_interrupted(asyncio.wait_for(looking, PATIENCE))
+                this.came["hits"] = [f"{hit.kind} {hit.source} {hit.score:.2f}" for hit in hits]
         except TimeoutError:
             return job.say("memory", "still loading; going on without it")
         except MemoryDown as error:
@@ -278,18 +282,23 @@ class Member(BaseChatAgent):
     async def on_messages(
         self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
     ) -> Response:
+        with span("turn", self.name, within=self.desk.span) as this:
+            this.came["said"] = said = await self._said()
+        return Response(chat_message=TextMessage(content=said, source=self.name))
+
+    async def _said(self) -> str:
+        """The turn's word, or how the job ended in it."""
         try:
-            said = await self.turn()
+            return await self.turn()
         except Over as over:
             self.desk.over = over
-            said = f"{over.outcome}: {over.reason}"
+            return f"{over.outcome}: {over.reason}"
         except (ModelDown, NoVerdict, EnvironmentDown) as error:
             self.desk.over = Over("not done", str(error))
-            said = str(error)
+            return str(error)
         except Exception as error:  # AutoGen would turn it into text; run_team raises it as it is
             self.desk.crash = error
-            said = repr(error)
-        return Response(chat_message=TextMessage(content=said, source=self.name))
+            return repr(error)
 
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
         """Nothing is kept here; the desk belongs to one job."""
@@ -335,8 +344,7 @@ class ReviewerAgent(Member):
                 only = "only plain calls, one a line, can be run here; write those, or act(goal)"
                 return desk.back_to_coder("revise", only, Over("refused", str(error)))
         for action in job.program.actions:
-            judging = judge(action, job.observation, job.goal, job.rules)
-            verdict = await job.unless_interrupted(judging)
+            verdict = await job.judged(action)
             if verdict.decision == "refuse":
                 job.say("policy", f"refuse {action}: {verdict.why}")
                 last = Over("refused", f"the policy refuses {action}: {verdict.why}")

@@ -83,7 +83,7 @@ async def _main(args: argparse.Namespace, terminal: Terminal) -> int:
                 break
         if args.json:
             print(_json(args, results), flush=True)
-        await at.settled()
+        await at.closed()
     outcomes = {r["outcome"] for r in results}
     if not results and not terminal.interactive:
         print('shopfloor chat: no task; write shopfloor chat "TASK", or one a line on stdin', file=sys.stderr)
@@ -132,6 +132,7 @@ async def _start(
     kept = None if args.no_memory else memory
     team, name = partial(run_team, endpoints=endpoints, memory=kept), endpoints["actor"].model
     at = Session(args, terminal, interrupt, env, observation, place, policy, team, name, memory=kept)
+    at.trace = chosen.trace
     return at, endpoints
 
 

@@ -113,9 +113,11 @@ async def _main(args: argparse.Namespace, lifted: Lifted, values: dict[str, str]
         actor = Later(stack)
         team = partial(replay, program=lifted.filled(values), actor=actor)
         at = Session(args, terminal, interrupt, env, look, place, policy, team, actor.name, "replay")
+        at.trace = settings.load().trace
         said = await at.do(lifted.said(values) or args.what)
         if said["outcome"] == "done":
             await _keep(args, lifted, Path(said["episode"]), terminal)
+        await at.closed()
     if args.json:
         print(json.dumps(said, ensure_ascii=False), flush=True)
     return {"done": 0, "interrupted": 130}.get(said["outcome"], 1)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from agents.spans import Span, span
 from tools import secrets, settings
 from tools.actions import Action, ActionError
 
@@ -135,11 +136,13 @@ class Session:
     model: str
     kind: Literal["chat", "replay"] = "chat"
     memory: Memory | None = None  # where what worked is kept
+    trace: str | None = None  # where each task's trace is kept, if anywhere (`training/traces.py`)
     last: tuple[str, TeamResult, Path] | None = None  # the last task, how it went, its episode
     _folder: Path = Path()
     _looks: int = 0
     _begun: int = 0  # tasks
     _keeping: asyncio.Task[None] | None = None
+    _tracing: asyncio.Task[None] | None = None
 
     async def do(self, task: str) -> dict[str, Any]:
         """One task to its end; what `--json` says about it."""
@@ -160,7 +163,9 @@ class Session:
         self._begun += 1
         self.terminal.say(f"{'task':>8}  {task}", "bold")
         self._picture(self.observation)
-        result, timings = await self._work(task)
+        with span("task", task, model=self.model, page=self.observation.url) as root:
+            result, timings = await self._work(task)
+            root.came |= {"outcome": result.outcome, "reason": result.reason}
         episode = await asyncio.to_thread(self._keep, ident, task, result, timings, started.isoformat())
         self.observation = result.final
         self.last = task, result, episode
@@ -172,6 +177,8 @@ class Session:
         )
         if result.outcome == "done" and self.memory is not None:
             self._keeping = asyncio.create_task(self._remember(self.memory, task, result))
+        if self.trace is not None:
+            self._tracing = asyncio.create_task(self._traced(self.trace, root, ident, self._tracing))
         return {
             "task": task,
             "outcome": result.outcome,
@@ -198,11 +205,35 @@ class Session:
         if kept and not self.terminal.interactive:  # it would break into what is being typed
             self.terminal.say(f"  memory  kept a program of {kept} steps", "magenta")
 
+    async def _traced(
+        self, where: str, root: Span, ident: str, before: asyncio.Task[None] | None
+    ) -> None:
+        """Write a trace, after the one before; the next task waits for neither."""
+        from training.traces import TraceLost, write
+
+        if before is not None:
+            await before
+        tags = {"episode": ident, "outcome": str(root.came["outcome"])}
+        try:
+            kept = await asyncio.to_thread(
+                write, root, where, self.kind, masked=self.env.masked, tags=tags
+            )
+        except TraceLost as error:
+            return self.terminal.say(f"   trace  not kept: {error}", "magenta")
+        if not self.terminal.interactive:
+            self.terminal.say(f"   trace  {kept}", "dim")
+
     async def settled(self) -> None:
-        """What goes on behind a finished task is finished too."""
+        """Memory has what the finished task gave it, which the next one may want."""
         if self._keeping is not None:
             await self._keeping
             self._keeping = None
+
+    async def closed(self) -> None:
+        """Nothing goes on any more."""
+        await self.settled()
+        if self._tracing is not None:
+            await self._tracing
 
     async def _work(self, task: str) -> tuple[TeamResult, list[float]]:
         """The team, and the person where they take over, until it ends."""
@@ -281,7 +312,9 @@ class Session:
             loop = asyncio.get_running_loop()
             since = loop.time()
             self._show(Event("person", "does", str(action), self.observation))
-            after = await self.env.step(action)
+            with span("action", str(action), by="person", page=self.observation.url) as this:
+                after = await self.env.step(action)
+                this.came |= {"page": after.url, "error": after.error}
             steps.append((self.observation, Decision(action, line), "person"))
             timings.append(loop.time() - since)
             self.observation = after
