@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from agents.spans import Span, span
+from agents.spans import Span, span, spent
 from tools import secrets, settings
 from tools.actions import Action, ActionError
 
@@ -175,6 +175,8 @@ class Session:
         self.terminal.say(
             f"{'':>8}  {len(result.steps)} steps, {tokens}, {result.seconds:.1f} s; {episode}", "dim"
         )
+        roles = spent(root)
+        self.terminal.spent(roles)
         if result.outcome == "done" and self.memory is not None:
             self._keeping = asyncio.create_task(self._remember(self.memory, task, result))
         if self.trace is not None:
@@ -187,6 +189,7 @@ class Session:
             "prompt_tokens": result.prompt_tokens,
             "completion_tokens": result.completion_tokens,
             "seconds": round(result.seconds, 2),
+            "roles": {role: asdict(cost) | {"seconds": round(cost.seconds, 2)} for role, cost in roles.items()},
             "model": self.model,
             "episode": str(episode),
             "screenshots": str(self._folder),
