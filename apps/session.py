@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from agents.spans import Span, span, spent
+from apps.undo import Trail, Undone
 from tools import secrets, settings
 from tools.actions import Action, ActionError
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from tools.rules import Rules
     from tools.secrets import Discreet
 
-HELP = 'type an action such as "Save" click(5), or: look, continue, stop'
+HELP = 'type an action such as "Save" click(5), or: look, undo, continue, stop'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,16 +95,17 @@ class Interrupt:
 
 async def opened_page(
     args: argparse.Namespace, stack: AsyncExitStack, policy: Rules
-) -> tuple[Discreet, Observation, Place]:
+) -> tuple[Trail, Observation, Place]:
     """A browser at `args.url`, or at a demo help desk started for it. Raises EnvironmentDown."""
     from tools.browser import Browser
     from tools.environment import Start, origin
 
     browser = Browser(headless=settings.load().headless and not args.headed)
     _, place = await asyncio.gather(stack.enter_async_context(browser), _place(args, stack))
-    env = secrets.Discreet(browser.environment())
+    page = browser.environment()
+    trail = Trail(secrets.Discreet(page), lambda: page.writes)
     start = Start(place.enter, (origin(place.enter), *policy.opened), files=place.files)
-    return env, await env.reset(start), place
+    return trail, await trail.reset(start), place
 
 
 async def _place(args: argparse.Namespace, stack: AsyncExitStack) -> Place:
@@ -128,7 +130,7 @@ class Session:
     args: argparse.Namespace  # yes, max_steps
     terminal: Terminal
     interrupt: Interrupt
-    env: Discreet
+    trail: Trail
     observation: Observation
     place: Place
     policy: Rules
@@ -144,6 +146,11 @@ class Session:
     _keeping: asyncio.Task[None] | None = None
     _tracing: asyncio.Task[None] | None = None
 
+    @property
+    def env(self) -> Discreet:
+        """The browser without its secrets; what is done in it goes through `trail`."""
+        return self.trail.env
+
     async def do(self, task: str) -> dict[str, Any]:
         """One task to its end; what `--json` says about it."""
         try:
@@ -157,10 +164,11 @@ class Session:
         self._folder.mkdir(parents=True)
         await self.settled()
         if self._begun:
-            self.observation = await self.env.step(Action("goto", (self.place.home,)))
+            self.observation = await self.trail.step(Action("goto", (self.place.home,)))
         else:
-            self.observation = await self.env.observe()  # the first look was taken before the task was known
+            self.observation = await self.trail.observe()  # the first look was taken before the task was known
         self._begun += 1
+        self.trail.did.clear()
         self.terminal.say(f"{'task':>8}  {task}", "bold")
         self._picture(self.observation)
         with span("task", task, model=self.model, page=self.observation.url) as root:
@@ -253,7 +261,7 @@ class Session:
             self.interrupt.working = True
             result = await self.team(
                 task,
-                self.env,
+                self.trail,
                 self.observation,
                 on_event=self._show,
                 approve=self._approve,
@@ -295,7 +303,7 @@ class Session:
         from agents.policies import Decision
 
         self.terminal.say(f"you have the wheel: {HELP}", "bold")
-        self.observation = await self.env.observe()
+        self.observation = await self.trail.observe()
         while (line := await self.terminal.line("you> ", fresh=True)) is not None:
             match line.strip().lower():
                 case "":
@@ -307,6 +315,13 @@ class Session:
                 case "look" | "l":
                     self.terminal.say(self.observation.text())
                     continue
+                case "undo" | "u" | "/undo":
+                    undone = await self.undo()
+                    self.terminal.say(undone.said)
+                    for before, action in undone.steps:
+                        steps.append((before, Decision(action, "undo"), "person"))
+                        timings.append(0.0)
+                    continue
             try:
                 action = read(line, self.observation)
             except ActionError as error:
@@ -316,13 +331,19 @@ class Session:
             since = loop.time()
             self._show(Event("person", "does", str(action), self.observation))
             with span("action", str(action), by="person", page=self.observation.url) as this:
-                after = await self.env.step(action)
+                after = await self.trail.step(action)
                 this.came |= {"page": after.url, "error": after.error}
             steps.append((self.observation, Decision(action, line), "person"))
             timings.append(loop.time() - since)
             self.observation = after
             self._show(Event("person", "looks", after.error or after.url, after))
         return False
+
+    async def undo(self) -> Undone:
+        """Undo the last step of the task as far as can be."""
+        undone = await self.trail.undo()
+        self.observation = await self.trail.observe()
+        return undone
 
     async def _approve(self, request: Request) -> bool:
         what = f"{request.action}: {request.verdict.why}"
