@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
         found_in = {"home": str(settings.home_path()), "policy": policy, "rails": rails}
         print(json.dumps({**found_in, "settings": values, "secrets": secrets}))
     else:
-        print(f"state folder: {settings.home_path()}\npolicy: {policy}\nrails: {rails or "none"}\n")
+        print(f"state folder: {settings.home_path()}\npolicy: {policy}\nrails: {rails or 'none'}\n")
         for f in found:
             print(f"{f.name:17}{_shown(f.value):18}{f.source:28}{f.doc}")
         if secrets:

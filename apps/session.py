@@ -166,7 +166,9 @@ class Session:
         if self._begun:
             self.observation = await self.trail.step(Action("goto", (self.place.home,)))
         else:
-            self.observation = await self.trail.observe()  # the first look was taken before the task was known
+            self.observation = (
+                await self.trail.observe()
+            )  # the first look was taken before the task was known
         self._begun += 1
         self.trail.did.clear()
         self.terminal.say(f"{'task':>8}  {task}", "bold")
@@ -197,7 +199,9 @@ class Session:
             "prompt_tokens": result.prompt_tokens,
             "completion_tokens": result.completion_tokens,
             "seconds": round(result.seconds, 2),
-            "roles": {role: asdict(cost) | {"seconds": round(cost.seconds, 2)} for role, cost in roles.items()},
+            "roles": {
+                role: asdict(cost) | {"seconds": round(cost.seconds, 2)} for role, cost in roles.items()
+            },
             "model": self.model,
             "episode": str(episode),
             "screenshots": str(self._folder),
@@ -216,9 +220,7 @@ class Session:
         if kept and not self.terminal.interactive:  # it would break into what is being typed
             self.terminal.say(f"  memory  kept a program of {kept} steps", "magenta")
 
-    async def _traced(
-        self, where: str, root: Span, ident: str, before: asyncio.Task[None] | None
-    ) -> None:
+    async def _traced(self, where: str, root: Span, ident: str, before: asyncio.Task[None] | None) -> None:
         """Write a trace, after the one before; the next task waits for neither."""
         from training.traces import TraceLost, write
 
@@ -226,9 +228,7 @@ class Session:
             await before
         tags = {"episode": ident, "outcome": str(root.came["outcome"])}
         try:
-            kept = await asyncio.to_thread(
-                write, root, where, self.kind, masked=self.env.masked, tags=tags
-            )
+            kept = await asyncio.to_thread(write, root, where, self.kind, masked=self.env.masked, tags=tags)
         except TraceLost as error:
             return self.terminal.say(f"   trace  not kept: {error}", "magenta")
         if not self.terminal.interactive:

@@ -2,11 +2,11 @@
 
 A step that only led to another page is undone by going back; one that only filled in a field, chose an option
 or ticked a box, by putting back what was there. What was sent to the app (by anything but GET and HEAD) stays
-sent, and that is said; so is what a page's own script did in place. In the end the page is compared with what it
-was, and a difference is shown.
+sent, and that is said; so is what a page's own script did in place. In the end the page is compared with
+what it was, and a difference is shown.
 
-Not covered: what an app does upon a GET, or is told through a WebSocket; episode and memory, where what was done
-stays done.
+Not covered: what an app does upon a GET, or is told through a WebSocket; episode and memory, where what was
+done stays done.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _idle(did: Did) -> bool:
 
 
 def _ways(did: Did) -> Iterator[Action]:
-    """The actions that lead back, none where there is no way; a `goto` is for when those before it did not."""
+    """The actions that lead back, none where there is no way; a `goto` where those before it do not."""
     before, after = did.before, did.after
     opened = len(after.tabs) - len(before.tabs)
     if opened > 0:

@@ -16,7 +16,10 @@ Not covered: writing rails; NeMo Guardrails' own documentation has it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -49,7 +52,7 @@ async def judge_goal(goal: str, rules: Rules) -> str | None:
 
 
 def ready(rules: Rules) -> None:
-    """Load the rails, if there are any, so that what is wrong with them is said at once. Raises SettingsError."""
+    """Load the rails, if any, so that what is wrong with them is said at once. Raises SettingsError."""
     if rules.rails is not None:
         _loaded(rules.rails)
 
@@ -68,11 +71,14 @@ async def _blocked(
         {"role": "assistant", "content": context.get("what", "")},
     ][: 3 if kind == "output" else 2]
     try:
-        said = await asyncio.wait_for(rails.check_async(messages, [RailType(kind)]), SECONDS)
+        with _errors() as errors:
+            said = await asyncio.wait_for(rails.check_async(messages, [RailType(kind)]), SECONDS)
     except TimeoutError:
         return f"the rails in {folder} did not answer in {SECONDS:g} s"
-    except Exception as error:  # whatever a rail's own code raises: no answer is no yes
-        return f"the rails in {folder} failed: {shorten(str(error) or repr(error))}"
+    except Exception as error:  # whatever the folder's own code may raise
+        errors = [str(error) or repr(error)]
+    if errors:
+        return f"the rails in {folder} failed: {shorten(errors[0])}"
     if said.status == RailStatus.PASSED:
         return None
     what = f'the rail "{said.rail}"' if said.status == RailStatus.BLOCKED else "a rail that would change it"
@@ -82,12 +88,35 @@ async def _blocked(
 @cache
 def _loaded(folder: Path) -> Any:
     """NeMo Guardrails' LLMRails for a folder. Raises SettingsError."""
+    os.environ["NEMO_GUARDRAILS_NO_USAGE_STATS"] = "1"  # it would send some
     try:
         from nemoguardrails import LLMRails, RailsConfig
     except ImportError as error:
-        raise SettingsError(f"{folder}: rails need a package; pip install nemoguardrails") from error
+        raise SettingsError(f"{folder}: NeMo Guardrails is missing; pip install nemoguardrails") from error
     try:
-        return LLMRails(RailsConfig.from_path(str(folder)))
+        with _errors() as errors:
+            rails = LLMRails(RailsConfig.from_path(str(folder)))
+            if rails.config.colang_version != "1.0":
+                raise ValueError("it is written in Colang 2; write it in Colang 1.0")
+            if not (rails.config.rails.input.flows or rails.config.rails.output.flows):
+                raise ValueError("it has neither input nor output flows, so that nothing would be asked")
     except Exception as error:  # YAML, Colang, pydantic, or the folder's own Python
-        said = shorten(str(error) or repr(error), 300)
-        raise SettingsError(f"the rails in {folder} can't be loaded: {said}") from error
+        errors = [str(error) or repr(error)]
+    if errors:
+        raise SettingsError(f"the rails in {folder} can't be loaded: {shorten(errors[0], 300)}")
+    return rails
+
+
+@contextmanager
+def _errors() -> Iterator[list[str]]:
+    """What is only logged as an error meanwhile: actions that NeMo Guardrails could not load, or run."""
+    heard: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("nemoguardrails")
+    logger.propagate = False  # its tracebacks are not for the terminal
+    logger.addHandler(handler)
+    try:
+        yield heard
+    finally:
+        logger.removeHandler(handler)

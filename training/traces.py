@@ -5,9 +5,9 @@
 `where` is "on" for the state folder's own database, else the address of an MLflow server (the setting
 `trace`). Look at it with `mlflow ui --backend-store-uri sqlite:///.shopfloor/mlflow.db`, experiment `chat`.
 
-Written when the task is over, from what was gathered meanwhile (`agents/spans.py`), so that no server is waited
-for in between. MLflow's own autologging of AutoGen and OpenAI does not serve here: it puts every screenshot
-into the trace, and knows of no role, action or policy.
+Written when the task is over, from what was gathered meanwhile (`agents/spans.py`), so that no server is
+waited for in between. MLflow's own autologging of AutoGen and OpenAI does not serve here: it puts every
+screenshot into the trace, and knows of no role, action or policy.
 
 Not covered: runs, their metrics and files (`tracking.py`).
 """
@@ -48,9 +48,7 @@ class TraceLost(RuntimeError):
     """The trace could not be written; the message says why."""
 
 
-def write(
-    root: Span, where: str, name: str, *, masked: Callable[[str], str], tags: Mapping[str, str]
-) -> str:
+def write(root: Span, where: str, name: str, *, masked: Callable[[str], str], tags: Mapping[str, str]) -> str:
     """Write a finished tree into the experiment `name`; the trace's id. All text goes through `masked`.
 
     Blocks: seconds the first time in a state folder. Raises TraceLost.
@@ -116,4 +114,3 @@ def _clean(value: Any, masked: Callable[[str], str]) -> Any:
 
 def _count(root: Span) -> int:
     return 1 + sum(map(_count, root.inner))
-

@@ -325,7 +325,9 @@ async def test_a_yes_is_good_once() -> None:
 
 async def test_a_goal_that_a_rail_forbids_is_not_worked_on(tmp_path: Path) -> None:
     """No model is asked and nothing done. A plan is judged by the rails before the reviewer sees it."""
-    (tmp_path / "config.yml").write_text("models: []\nrails:\n  input: {flows: [g]}\n  output: {flows: [a]}\n")
+    (tmp_path / "config.yml").write_text(
+        "models: []\nrails:\n  input: {flows: [g]}\n  output: {flows: [a]}\n"
+    )
     (tmp_path / "rails.co").write_text(
         'define flow g\n  if "Mallory" in $goal\n    bot forbid\n    stop\n\n'
         'define flow a\n  if "Save" in $what\n    bot forbid\n    stop\n\ndefine bot forbid\n  "not here"\n'
@@ -334,8 +336,13 @@ async def test_a_goal_that_a_rail_forbids_is_not_worked_on(tmp_path: Path) -> No
     result = await run.go("Write to Mallory", rules=Rules(rails=tmp_path))
     assert (result.outcome, result.reason.split(":")[0]) == ("refused", "the policy refuses the goal")
     assert "not here" in result.reason and not run.server.asked and not run.env.done
-    result = await start(run.server.script).go("Save a note", rules=Rules(rails=tmp_path))
-    assert result.outcome == "done" and "saved" not in result.final.text()
+    run = start(run.server.script)
+    result = await run.go("Save a note", rules=Rules(rails=tmp_path))
+    assert result.outcome == "done" and not run.env.done
+    assert (
+        'the rail "a" says: not here' in run.server.texts("plan:")[1]
+        and len(run.server.texts("check plan:")) == 1
+    )
 
 
 def tree(root: Span) -> list[str]:
@@ -345,8 +352,8 @@ def tree(root: Span) -> list[str]:
 
 
 async def test_what_a_task_was_made_of() -> None:
-    """Each turn holds its model's calls, each action what the policy and the person said; in order, with times,
-    through AutoGen. Roles' costs are those of their calls."""
+    """Each turn holds its model's calls, each action what policy and person said; in order, with times,
+    through AutoGen. A role's cost is that of its calls."""
     run = start({"act:": [pick("Delete all"), "click(99)", pick("OK"), DONE]}, yes=True)
     with span("task", "whole") as root:
         result = await run.go("Delete everything")

@@ -1,4 +1,4 @@
-"""Rails of NeMo Guardrails beside the policy in plain code: the folder that docs/rails.md shows, and broken ones."""
+"""Rails of NeMo Guardrails beside the policy in plain code: the folder of docs/rails.md, and broken ones."""
 
 from __future__ import annotations
 
@@ -43,7 +43,12 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Rules:
     ("text", "look", "decision", "why"),
     [
         ('fill(1, "Bob")', page(), "approve", "it can be undone"),
-        ("click(2)", page("/settings"), "refuse", 'the rail "check action" says: the settings are not touched'),
+        (
+            "click(2)",
+            page("/settings"),
+            "refuse",
+            'the rail "check action" says: the settings are not touched',
+        ),
         ("scroll(0, 10)", page("/settings"), "approve", "it changes nothing"),
         ('fill(1, "Mallory")', page(), "refuse", "nothing is done about Mallory"),  # what
         ("click(2)", page(name="Mallory"), "refuse", "nothing is done about Mallory"),  # values
@@ -73,10 +78,10 @@ async def test_a_rail_that_fails_or_rewrites_forbids(tmp_path: Path) -> None:
     action = parse("click(2)")
     failing = "from nemoguardrails.actions import action\n\n@action()\nasync def check_action():\n    1 / 0\n"
     verdict = await judge(action, page(), "Save", write(tmp_path / "failing", actions=failing))
-    assert verdict.decision == "refuse", verdict
+    assert verdict.decision == "refuse" and "failing failed: division by zero" in verdict.why
     verdict = await judge(action, page(), "Save", write(tmp_path / "missing", actions=""))
-    assert verdict.decision == "refuse", verdict
-    other = 'define flow check goal\n  pass\n\ndefine flow check action\n  $bot_message = "click nothing"\n'
+    assert verdict.decision == "refuse" and "'check_action' not found" in verdict.why
+    other = 'define flow check goal\n  $a = 1\n\ndefine flow check action\n  $bot_message = "click nothing"\n'
     verdict = await judge(action, page(), "Save", write(tmp_path / "other", rails=other))
     assert verdict.decision == "refuse" and "click nothing" in verdict.why
 
@@ -85,7 +90,9 @@ async def test_a_rail_that_fails_or_rewrites_forbids(tmp_path: Path) -> None:
     "changed",
     [
         {"config": "models: [}"},
+        {"config": "models: []"},
         {"config": "rails: {output: {flows: [no such flow]}}"},
+        {"config": "colang_version: 2.x", "rails": "flow main\n  await user said something\n"},
         {"rails": "define flow check action\n  $why = = execute\n"},
         {"actions": "import no_such_module\n"},
     ],
