@@ -125,7 +125,7 @@ class ChatModel:
         body: dict[str, Any] = {}
         if self.endpoint.grammar and (regex is not None or choices is not None):
             body["structured_outputs"] = {"regex": regex} if choices is None else {"choice": list(choices)}
-        how = {"temperature": temperature, "max_tokens": max_tokens, "n": n}
+        how: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens, "n": n}
         with span("model", self.role, model=self.endpoint.model, messages=_texts(messages), **how) as this:
             reply = await self._asked(messages, body, **how)
             this.came |= {"texts": [*reply.texts], "prompt_tokens": reply.prompt_tokens}

@@ -122,8 +122,8 @@ async def run_team(
         with span("team", goal) as desk.span:
             await job.begin()
             await _meet(desk)
-    except Over as over:  # before anybody's turn
-        desk.over = over
+    except Over as early:  # before anybody's turn
+        desk.over = early
     finally:
         await asyncio.gather(actor.close(), coder.close(), reviewer.close())
     if desk.crash is not None:

@@ -26,11 +26,10 @@ TICKED = frozenset({"checkbox", "switch"})
 
 @dataclass(frozen=True)
 class Did:
-    """A step as it went; `sent` counts what was sent before it."""
+    """A step, the page that it was done on, and how much had been sent before it."""
 
     action: Action
     before: Observation
-    after: Observation
     sent: int
 
 
@@ -66,7 +65,7 @@ class Trail:
     async def step(self, action: Action) -> Observation:
         before, sent = self._seen or await self.env.observe(), self.sent()
         self._seen = await self.env.step(action)
-        self.did.append(Did(action, before, self._seen, sent))
+        self.did.append(Did(action, before, sent))
         return self._seen
 
     async def tables(self) -> list[Table]:
@@ -77,55 +76,57 @@ class Trail:
 
     async def undo(self) -> Undone:
         """Undo the last step that changed anything, and forget it; or say why that can't be."""
-        while self.did and self.sent() == self.did[-1].sent and _idle(self.did[-1]):
+        now, sent = await self.observe(), self.sent()
+        while self.did and sent == self.did[-1].sent and _idle(self.did[-1], now):
             self.did.pop()
         if not self.did:
             return Undone("nothing to undo: no step of this task has changed anything")
-        last, sent = self.did[-1], self.sent()
+        last = self.did[-1]
         what = f"not undone: {last.action}"
         if sent > last.sent:
             return Undone(f"{what} has sent something to the app, and that stays; mend it there")
-        if not (ways := list(_ways(last))):
+        steps: list[tuple[Observation, Action]] = []
+        for way in _ways(last, now):
+            if way.name == "goto" and steps and not now.error and _place(now) == _place(last.before):
+                break  # it has gone back already
+            if all(now.find(target) for target in way.targets):
+                steps.append((now, now.labelled(way)))
+                now = self._seen = await self.env.step(steps[-1][1])
+        if not steps:
             return Undone(
                 f"{what} changed the page in place. Loading {last.before.url} anew may bring it back, and "
                 "loses what is filled in there"
             )
-        steps, now = [], last.after
-        for way in ways:
-            if steps and not now.error and _place(now) == _place(last.before) and way.name == "goto":
-                break
-            steps.append((now, way))
-            now = self._seen = await self.env.step(way)
         if now.error:
             return Undone(f"{what}: {now.error}", steps)
         self.did.pop()
         also = " This itself has sent something to the app." if self.sent() > sent else ""
-        return Undone(f"undone: {last.action}; {_compared(last.before, now)}.{also}", steps)
+        return Undone(f"{_compared(last, now)}.{also}", steps)
 
 
-def _idle(did: Did) -> bool:
+def _idle(did: Did, now: Observation) -> bool:
     """Whether nothing came of the step that could be undone."""
-    if _place(did.before) != _place(did.after):
+    if _place(did.before) != _place(now):
         return False
     return ACTIONS[did.action.name].risk == "read" or (
-        did.action.name not in DRAWN and _lines(did.before) == _lines(did.after)
+        did.action.name not in DRAWN and _lines(did.before) == _lines(now)
     )
 
 
-def _ways(did: Did) -> Iterator[Action]:
+def _ways(did: Did, now: Observation) -> Iterator[Action]:
     """The actions that lead back, none where there is no way; a `goto` where those before it do not."""
-    before, after = did.before, did.after
-    opened = len(after.tabs) - len(before.tabs)
+    before = did.before
+    opened = len(now.tabs) - len(before.tabs)
     if opened > 0:
         yield Action("tab_close")
-    elif opened == 0 and before.tab != after.tab:
+    elif opened == 0 and before.tab != now.tab:
         yield Action("tab_focus", (before.tab,))
-    elif opened == 0 and before.url != after.url:
+    elif opened == 0 and before.url != now.url:
         if did.action.name != "go_back":
             yield Action("go_back")  # it keeps what was filled in there
         yield Action("goto", (before.url,))
     elif opened == 0:
-        yield from _put_back(before, after)
+        yield from _put_back(before, now)
 
 
 def _put_back(before: Observation, after: Observation) -> Iterator[Action]:
@@ -158,13 +159,13 @@ def _lines(seen: Observation) -> list[str]:
     return replace(seen, error=None).text().splitlines()
 
 
-def _compared(before: Observation, now: Observation) -> str:
+def _compared(did: Did, now: Observation) -> str:
     """How the page is now, against what it was."""
-    was, shows = _lines(before), _lines(now)
+    was, shows = _lines(did.before), _lines(now)
     where = shorten(urldefrag(now.url).url, 100)
     if was == shows:
-        return f"{where} is as it was before"
+        return f"undone: {did.action}; {where} is as it was before"
     missing = [f"it had {shorten(line)}" for line in was if line not in shows]
     more = [f"now it has {shorten(line)}" for line in shows if line not in was]
     other = [*missing[:1], *more[:1]] or ["the order is another"]
-    return f"but {where} is not quite as before: {', '.join(other)}"
+    return f"undone as far as can be: {did.action}; {where} is not quite as before: {', '.join(other)}"
