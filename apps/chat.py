@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps import commands, session
 from apps.session import Interrupt, Session
-from tools import rules, secrets, settings
+from tools import rails, rules, secrets, settings
 
 if TYPE_CHECKING:
     from agents.clients import Endpoint
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if problem:
         print(f"shopfloor chat: {problem}", file=sys.stderr)
         return 2
-    rules.load()  # what is wrong with policy or secrets is said before anything starts
+    rails.ready(rules.load())  # what is wrong with policy or secrets is said before anything starts
     secrets.named_in(args.task or "")
     from apps.terminal import Terminal
 
@@ -83,7 +83,7 @@ async def _main(args: argparse.Namespace, terminal: Terminal) -> int:
                 break
         if args.json:
             print(_json(args, results), flush=True)
-        await at.settled()
+        await at.closed()
     outcomes = {r["outcome"] for r in results}
     if not results and not terminal.interactive:
         print('shopfloor chat: no task; write shopfloor chat "TASK", or one a line on stdin', file=sys.stderr)
@@ -135,6 +135,7 @@ async def _start(
     team = partial(run_team, endpoints=endpoints, memory=kept, effort=effort)
     name = endpoints["actor"].model
     at = Session(args, terminal, interrupt, env, observation, place, policy, team, name, memory=kept)
+    at.trace = chosen.trace
     return at, endpoints
 
 
