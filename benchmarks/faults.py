@@ -184,6 +184,18 @@ def kill_browser() -> None:
                 os.kill(pid, signal.SIGKILL)
 
 
+def standing() -> list[str]:
+    """Where every task waits, innermost call last."""
+    found = []
+    for task in asyncio.all_tasks():
+        inner, line = task.get_coro(), ""
+        while inner is not None and (frame := getattr(inner, "cr_frame", None)) is not None:
+            line += f" > {Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}"
+            inner = getattr(inner, "cr_await", None)
+        found.append(line)
+    return sorted(found)
+
+
 async def yes(request: Request) -> bool:
     return True
 
@@ -213,6 +225,7 @@ async def episode(
         )  # fmt: skip
         done, _ = await asyncio.wait({work}, timeout=LIMIT)
         if not done:
+            print(number, fault, "hangs at", *standing(), sep="\n  ", file=sys.stderr, flush=True)
             work.cancel()
             return "hangs", LIMIT
         return work.result().outcome, time.monotonic() - began
