@@ -155,20 +155,23 @@ class Llama:
             joined = self._normed(x, layer.before) @ layer.query_key_value.T
             heads = joined.view(count, self._heads + 2 * self._kv, self._width).transpose(0, 1)
             turned = _turned(heads[: self._heads + self._kv], cos, sin)
+            asking, causal = turned[: self._heads], count > 1 and not start
             keys[:, start:end] = turned[self._heads :]
             values[:, start:end] = heads[self._heads + self._kv :]
+            if layer is self._layers[-1]:  # what the others come to is asked by no further layer
+                x, asking, mask, causal = x[-1:], asking[:, -1:], None, False
             met = scaled_dot_product_attention(
-                turned[None, : self._heads],
+                asking[None],
                 keys[None, :, :end],
                 values[None, :, :end],
                 attn_mask=mask,
-                is_causal=count > 1 and not start,
+                is_causal=causal,
                 enable_gqa=self._heads != self._kv,
             )
-            x = x + met[0].transpose(0, 1).reshape(count, -1) @ layer.out.T
+            x = x + met[0].transpose(0, 1).reshape(len(x), -1) @ layer.out.T
             gate, up = (self._normed(x, layer.between) @ layer.gate_up.T).chunk(2, -1)
             x = x + (silu(gate) * up) @ layer.down.T
-        logits = self._head @ self._normed(x[-1], self._norm)
+        logits = self._head @ self._normed(x[0], self._norm)
         return logits.float().cpu(), replace(cache, length=end)
 
     def _normed(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
