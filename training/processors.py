@@ -49,8 +49,8 @@ def shrunk(image: Image.Image, processor: Any) -> Image.Image:
         from transformers.models.idefics3.image_processing_pil_idefics3 import get_resize_output_image_size
 
         def resized(width: int, height: int) -> tuple[int, int]:
-            shape = np.empty((3, height, width), np.uint8)
-            height, width = get_resize_output_image_size(shape, own.size["longest_edge"])
+            empty: Any = np.empty((3, height, width), np.uint8)
+            height, width = get_resize_output_image_size(empty, own.size["longest_edge"])
             return width, height
 
         size = resized(*picture.size)
