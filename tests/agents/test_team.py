@@ -321,3 +321,17 @@ async def test_a_yes_is_good_once() -> None:
     result = await run.go("Delete everything")
     assert result.outcome == "refused" and len(run.requests) == 2
     assert result.terms is not None and result.terms.what == 'click(button("Delete all"))'
+
+
+async def test_a_place_to_work_that_says_nothing_ends_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step without an answer is waited for with a bound, and the job then says so."""
+    monkeypatch.setattr("agents.job.SILENCE", 0.2)
+    run = start({"act:": [pick("Save")]})
+
+    async def silent(action: Action) -> Observation:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    run.env.step = silent  # type: ignore[method-assign]
+    result = await run.go("Save a note for Ada")
+    assert (result.outcome, result.reason) == ("not done", "no answer from the page in 0.2 s; start again")
