@@ -21,7 +21,7 @@ from agents.policies import Decision, Policy
 from agents.program import WHOLE, Act, Program, Script
 from agents.spans import span
 from tools.actions import Action, Named, Value, quote
-from tools.environment import Environment, origin
+from tools.environment import Environment, EnvironmentDown, origin
 from tools.guard import Verdict
 from tools.observation import Observation
 from tools.rails import judge, judge_goal
@@ -33,6 +33,7 @@ Who = Literal["memory", "coder", "reviewer", "policy", "program", "script", "act
 REPEATS = 3  # the same action on the same page: told once, then stopped
 LAST = 3  # steps before the end at which the model is told
 INVALID = 3  # answers in a row that are no action
+SILENCE = 180.0  # seconds in which the place to work says nothing at all; its own bounds are far below
 T = TypeVar("T")
 
 
@@ -68,6 +69,15 @@ class Over(Exception):
 
 class Stalled(Over):
     """It leads nowhere, though the model was told: time for another approach, or an honest end."""
+
+
+async def in_time(work: Coroutine[Any, Any, T]) -> T:
+    """What the place to work answers. Raises EnvironmentDown where it answers nothing for `SILENCE`."""
+    try:
+        async with asyncio.timeout(SILENCE):
+            return await work
+    except TimeoutError as error:
+        raise EnvironmentDown(f"no answer from the page in {SILENCE:g} s; start again") from error
 
 
 @dataclass
@@ -216,7 +226,7 @@ class Job:
                 return
             self.on_event(Event(by, "does", str(action), before))
             # A step once begun is finished and recorded, interrupted or not: the page has changed.
-            after = before if action.final else await self.env.step(action)
+            after = before if action.final else await in_time(self.env.step(action))
             self._record(before, decision, by, since, after)
             this.came |= {"page": after.url, "error": after.error}
         if not action.final:
@@ -257,7 +267,7 @@ class Job:
             this.came["yes"] = yes = await self.approve(request)
         if not yes:
             raise Over("refused", f"not approved: {action} ({verdict.why})", asked)
-        now = await self.env.observe()
+        now = await in_time(self.env.observe())
         if terms(action, now, verdict) != asked:
             self.say("policy", "the page has changed since it was asked about")
             self.observation = now

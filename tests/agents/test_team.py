@@ -389,3 +389,17 @@ async def test_what_a_task_was_made_of() -> None:
     model = root.inner[0].inner[0].inner[0]
     assert model.given["messages"][-1]["content"].endswith("plan:") and model.came["texts"] == ["act(goal)"]
     assert "(a picture)" in model.given["messages"][-1]["content"] and root.began < model.began < root.ended
+
+
+async def test_a_place_to_work_that_says_nothing_ends_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step without an answer is waited for with a bound, and the job then says so."""
+    monkeypatch.setattr("agents.job.SILENCE", 0.2)
+    run = start({"act:": [pick("Save")]})
+
+    async def silent(action: Action) -> Observation:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    run.env.step = silent  # type: ignore[method-assign]
+    result = await run.go("Save a note for Ada")
+    assert (result.outcome, result.reason) == ("not done", "no answer from the page in 0.2 s; start again")
