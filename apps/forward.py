@@ -18,6 +18,8 @@ from typing import Any, Protocol
 import torch
 from torch.nn.functional import rms_norm, scaled_dot_product_attention, silu
 
+from apps.sight import Sight
+
 STEP = 256  # tokens by which a cache grows
 
 
@@ -115,6 +117,7 @@ class Llama:
             )
             for layer in text.layers
         ]
+        self._sight = Sight(model.model)
         self._norm, self._embed, self._head = text.norm.weight, text.embed_tokens.weight, model.lm_head.weight
         angles = torch.arange(config.max_position_embeddings, device=self._embed.device)[:, None, None]
         angles = angles * text.rotary_emb.inv_freq.float()  # (positions, 1, half a head)
@@ -125,10 +128,8 @@ class Llama:
         ids = inputs["input_ids"][0]
         vectors = self._embed[ids]
         if "pixel_values" in inputs:
-            pictures = {k: inputs[k] for k in ("pixel_values", "pixel_attention_mask") if k in inputs}
-            seen = self._model.model.get_image_features(**pictures)
-            seen = getattr(seen, "pooler_output", seen)  # (tokens, width) for each picture
-            vectors[ids == self._model.config.image_token_id] = torch.cat(list(seen))
+            seen = self._sight.look(inputs["pixel_values"], inputs.get("pixel_attention_mask"))
+            vectors[ids == self._model.config.image_token_id] = seen
         shape = (len(self._layers), self._kv, 0, self._width)
         return self._run(vectors, Cache(vectors.new_empty(shape), vectors.new_empty(shape), 0))
 

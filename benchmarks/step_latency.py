@@ -12,8 +12,9 @@
 
 Without `--data` the questions are those of episodes that the oracle plays at the beginning, in their order.
 Prints medians and 95th percentiles in milliseconds, the ratios, how often `plain` chooses the same action,
-and where the served milliseconds go. `--agree` asks the engine twice, with its own forward pass and with
-`transformers`', both held to the grammar, and `generate` without it.
+the processor time of both, which other work on the machine hardly changes, and where it goes. `--agree` asks
+the engine twice, with its own forward pass and with `transformers`', both held to the grammar, and `generate`
+without it.
 
 Not covered: many clients at once.
 """
@@ -27,11 +28,13 @@ import json
 import random
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+import psutil
 from PIL import Image
 
 from agents import prompts
@@ -160,51 +163,72 @@ def large(vocabulary: Any) -> tuple[Any, Any]:
     return Idefics3ForConditionalGeneration(config).eval(), processor
 
 
-async def timed(work: Callable[[], Awaitable[Any]]) -> tuple[float, Any]:
-    begun = time.perf_counter()
-    result = await work()
-    return 1000 * (time.perf_counter() - begun), result
+class Clock:
+    """Milliseconds of each side's steps, and the processor time of this process in them."""
+
+    def __init__(self) -> None:
+        self.took: dict[str, list[float]] = defaultdict(list)
+        self.busy: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def step(self, side: str) -> Iterator[None]:
+        begun, busy = time.perf_counter(), time.process_time()
+        yield
+        self.took[side].append(1000 * (time.perf_counter() - begun))
+        self.busy[side] += 1000 * (time.process_time() - busy)
+
+
+def server_busy() -> float:
+    """Milliseconds of processor time that the server, our child, has had."""
+    servers = [child for child in psutil.Process().children() if "serve" in child.cmdline()]
+    return sum(1000 * sum(child.cpu_times()[:2]) for child in servers)
 
 
 async def measure(questions: list[Question], model: Path, slow: int) -> None:
     """All sides on each question in turn; the large model on the first `slow` only."""
     engine = Engine(model)  # the same model in this process, for `generate`; sets the threads as serving does
     big, big_processor = large(engine.processor.tokenizer) if slow else (None, None)
-    took: dict[str, list[float]] = defaultdict(list)
+    clock = Clock()
     agree = invalid = 0
     tokens: list[tuple[int, int]] = []
     async with local_model(str(model)) as endpoint:
         policy = ModelPolicy(endpoint)
         await policy.decide(*questions[0])  # the first request loads and compiles what is needed
         plain(engine.model, engine.processor, questions[0])
+        before = server_busy()
         for number, question in enumerate(questions):
-            ms, decision = await timed(lambda question=question: policy.decide(*question))  # type: ignore[misc]
-            took["served"].append(ms)
+            with clock.step("served"):
+                decision = await policy.decide(*question)
             tokens.append((decision.prompt_tokens, decision.completion_tokens))
-            begun = time.perf_counter()
-            said = plain(engine.model, engine.processor, question)
-            took["plain"].append(1000 * (time.perf_counter() - begun))
+            with clock.step("plain"):
+                said = plain(engine.model, engine.processor, question)
             try:
                 agree += read(said, question[1]) == decision.action
             except ActionError:
                 invalid += 1
             if number < slow:
                 length = len(engine.processor.tokenizer(decision.said).input_ids) + 1
-                begun = time.perf_counter()
-                plain(big, big_processor, question, length)
-                took["large"].append(1000 * (time.perf_counter() - begun))
+                with clock.step("large"):
+                    plain(big, big_processor, question, length)
+        server = server_busy() - before
         await policy.close()
+    took, count = clock.took, len(questions)
     for name, values in took.items():
         tail = quantiles(values, n=20)[-1] if len(values) > 1 else values[0]
         print(f"{name}: p50 {median(values):.1f} ms, p95 {tail:.1f} ms, {len(values)} steps")
-    asked, answered = (median(counts) for counts in zip(*tokens, strict=True))
-    print(f"tokens: {asked:.0f} asked and {answered:.0f} answered in the middle")
+    prompt, answer = (median(counts) for counts in zip(*tokens, strict=True))
+    print(f"tokens: {prompt:.0f} asked and {answer:.0f} answered in the middle")
     print(f"ratio to plain: {median(took['plain']) / median(took['served']):.2f}")
     if took["large"]:
         ratio = median(took["large"]) / median(took["served"][: len(took["large"])])
         print(f"ratio to large: {ratio:.1f}")
-    print(f"plain chose the same action in {agree} of {len(questions)}, no action of this page in {invalid}")
-    _where(engine, questions, took["served"])
+    print(f"plain chose the same action in {agree} of {count}, no action of this page in {invalid}")
+    served = clock.busy["served"] + server
+    print(
+        f"processor time of a step: served {served / count:.1f} ms, {server / count:.1f} of it the server's; "
+        f"plain {clock.busy['plain'] / count:.1f}; ratio {clock.busy['plain'] / served:.2f}"
+    )
+    _where(engine, questions, served)
 
 
 def _asked(question: Question) -> bytes:
@@ -215,19 +239,19 @@ def _asked(question: Question) -> bytes:
     return json.dumps({"messages": said, "max_tokens": 200, "structured_outputs": grammar}).encode()
 
 
-def _where(engine: Engine, questions: list[Question], served: list[float]) -> None:
-    """Mean milliseconds of each part of a served answer, measured in this process; HTTP is what remains."""
+def _where(engine: Engine, questions: list[Question], served: float) -> None:
+    """Mean processor time of each part of a served answer, done again here; HTTP is what remains."""
     spent: dict[str, float] = defaultdict(float)
 
     def watch(owner: Any, method: str, name: str) -> Callable[..., Any]:
         inner = getattr(owner, method)
 
         def outer(*args: Any, **kwargs: Any) -> Any:
-            begun = time.perf_counter()
+            begun = time.thread_time()
             try:
                 return inner(*args, **kwargs)
             finally:
-                spent[name] += 1000 * (time.perf_counter() - begun)
+                spent[name] += 1000 * (time.thread_time() - begun)
 
         setattr(owner, method, outer)
         return outer
@@ -239,14 +263,14 @@ def _where(engine: Engine, questions: list[Question], served: list[float]) -> No
     watch(engine, "_automaton", "automaton")
     watch(engine, "_prefill", "prompt through the model")
     for question in questions:
-        begun = time.perf_counter()
+        begun = time.thread_time()
         body = _asked(question)
-        spent["request made"] += 1000 * (time.perf_counter() - begun)
+        spent["request made"] += 1000 * (time.thread_time() - begun)
         request = read_request(body, "")
         ask(request.messages, request.images, regex=request.regex, max_tokens=request.max_tokens)
     inside = ("picture shrunk", "prompt to tensors", "automaton", "prompt through the model")
     spent["answer token by token"] = spent.pop("") - sum(spent[name] for name in inside)
-    spent["HTTP, and waiting for a core"] = sum(served) - sum(spent.values())
+    spent["HTTP, and the answer parsed"] = served - sum(spent.values())
     print("where: " + ", ".join(f"{name} {ms / len(questions):.1f}" for name, ms in spent.items()))
 
 

@@ -44,7 +44,8 @@ def shrunk(image: Image.Image, processor: Any) -> Image.Image:
     Idefics3's processor for PIL copies a whole screenshot several times around its first resize, which costs
     more than the resize itself. Any other processor gets the picture as large as it is.
     """
-    picture, own = image.convert("RGB"), processor.image_processor
+    picture = image if image.mode == "RGB" else image.convert("RGB")
+    own = processor.image_processor
     if type(own).__name__ == "Idefics3ImageProcessorPil" and own.do_resize and own.size.get("longest_edge"):
         from transformers.models.idefics3.image_processing_pil_idefics3 import get_resize_output_image_size
 
