@@ -232,7 +232,7 @@ async def test_going_in_circles_ends_with_an_honest_report() -> None:
         ({"act:": [""]}, "not done", "answers no action"),
         ({"check plan:": ["maybe?"]}, "not done", "gives no verdict"),
         ({"check result:": ["\u2603"]}, "not done", "gives no verdict"),
-        ({"plan:": ["import os; os.remove('x')"]}, "not done", "FileNotFoundError"),
+        ({"plan:": ["import os; os.remove('x')"]}, "done", "done"),  # twice the same: the actor does it
         ({"plan:": ["1 + + and then I would click"]}, "done", "done"),
         ({"act:": ['report_infeasible("no such thing")']}, "not done", "no such thing"),
     ],
