@@ -23,7 +23,8 @@ class Sight:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._tower: Any = getattr(model, "vision_model", None)
-        self._weights = self._biases = ()
+        self._weights: tuple[torch.Tensor, ...] = ()
+        self._biases: tuple[torch.Tensor, ...] = ()
         if self.written_out:
             layers = [layer.self_attn for layer in self._tower.encoder.layers]
             self._weights = tuple(_joined(layer, "weight") for layer in layers)
