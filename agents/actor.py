@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 
 from agents import prompts
-from agents.clients import ChatModel, Endpoint
+from agents.clients import ChatModel, Endpoint, Reply
 from agents.policies import Decision
 from tools.actions import Action, ActionError, Named, parse
 from tools.grammar import action_regex
@@ -34,11 +35,7 @@ class ModelPolicy:
 
     async def decide(self, goal: str, observation: Observation, history: Sequence[Action]) -> Decision:
         """The next action. Raises ModelDown when the endpoint can't be asked."""
-        text = prompts.actor_text(goal, observation, history, fenced=not self.endpoint.brief)
-        messages = prompts.messages("actor", text, observation.screenshot, brief=self.endpoint.brief)
-        regex = None
-        if self.endpoint.grammar:
-            regex = action_regex(observation, sources=[goal] if self.copy_values else None)
+        messages, regex = self._question(goal, observation, history)
         asked = answered = 0
         for last in (False, True):
             reply = await self._model.ask(messages, regex=regex, temperature=self.temperature)
@@ -56,6 +53,33 @@ class ModelPolicy:
                     {"role": "user", "content": f"That can't be done: {error}. Answer with one action."},
                 ]
         return Decision(Action("noop"), reply.text, False, asked, answered)
+
+    async def sample(
+        self,
+        goal: str,
+        observation: Observation,
+        history: Sequence[Action],
+        count: int,
+        temperature: float,
+    ) -> tuple[list[Action], Reply]:
+        """Up to `count` next actions drawn at `temperature`, those that are one; and what was said for it."""
+        messages, regex = self._question(goal, observation, history)
+        reply = await self._model.ask(messages, regex=regex, temperature=temperature, n=count)
+        found = []
+        for text in reply.texts:
+            with suppress(ActionError):
+                found.append(read(text, observation))
+        return found, reply
+
+    def _question(
+        self, goal: str, observation: Observation, history: Sequence[Action]
+    ) -> tuple[list[prompts.Message], str | None]:
+        """What is asked, and the grammar of its answer where the endpoint takes one."""
+        text = prompts.actor_text(goal, observation, history, fenced=not self.endpoint.brief)
+        messages = prompts.messages("actor", text, observation.screenshot, brief=self.endpoint.brief)
+        if not self.endpoint.grammar:
+            return messages, None
+        return messages, action_regex(observation, sources=[goal] if self.copy_values else None)
 
     async def close(self) -> None:
         await self._model.close()

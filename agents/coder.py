@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from agents import prompts
 from agents.clients import ChatModel, Endpoint
-from agents.program import WHOLE, Program, Script, parse_program, program_regex
+from agents.program import WHOLE, Program, Script, parse_program, program_regex, script_regex
 from tools.actions import ActionError
 from tools.observation import Observation
 
-BRIEF_TOKENS = 300  # of a straight line, which is all that a model trained here writes
+BRIEF_TOKENS = 300  # of a straight line or a short script, which is all that a model trained here writes
 TOKENS = 1500
 
 
@@ -40,7 +40,10 @@ class Coder:
         """A program from here. Raises ModelDown when the endpoint can't be asked."""
         text = prompts.coder_text(goal, observation, recalled, fenced=not self.endpoint.brief)
         messages = prompts.messages("coder", text, observation.screenshot, brief=self.endpoint.brief)
-        regex = program_regex() if self.endpoint.grammar else None
+        regex = None
+        if self.endpoint.grammar:
+            shown = (text for e in observation.elements for text in (e.name, e.value or "", *e.options))
+            regex = f"(?:{program_regex()}|{script_regex([goal, *shown])})"
         longest = BRIEF_TOKENS if self.endpoint.brief else TOKENS
         asked = answered = 0
         problem = ""

@@ -21,13 +21,13 @@ from __future__ import annotations
 import ast
 import builtins
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from agents.policies import Decision
 from tools.actions import ACTIONS, Action, ActionError, Value, from_call, parse, quote
-from tools.grammar import ANY_TEXT, KEYS, NUMBER
+from tools.grammar import ANY_TEXT, KEYS, NUMBER, copied
 from tools.observation import Observation
 
 LONGEST = 20  # lines
@@ -224,3 +224,12 @@ def program_regex() -> str:
             calls.append(rf"{action}\({', '.join(written[kind] for kind in kinds[: spec.least])}\)")
     line = "(?:" + "|".join(calls) + ")"
     return rf"(?:act\(goal\)|{line}(?:\n{line}){{0,{DECODED_LINES - 1}}})"
+
+
+def script_regex(sources: Iterable[str]) -> str:
+    """What a decoder may write as a script: it begins with an import, a loop or a name for something, as no
+    program does. Names, numbers and signs are free; a text is a run of words from the sources (goal, page), a
+    path of the site, a key, what stands between items, or a place to be filled, as in `f"{total:.2f}"`."""
+    begun = r"(?:import [a-z]{2,12}\n|for [a-z_]{1,20}(?:, [a-z_]{1,20}){0,4} in |[a-z_]{1,20} = )"
+    written = r"/[a-z0-9/?=&_{}.-]{0,60}|\{[a-z_]{1,20}(?::[.,0-9a-z]{1,5})?\}|[,;: ]{1,2}|Enter|Escape|Tab"
+    return rf'{begun}(?:[A-Za-z0-9_ .,:()\[\]{{}}=+*/%<>!\n-]|{copied(sources)}|"(?:{written})")+'

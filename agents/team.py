@@ -4,7 +4,7 @@
          -> reviewer, before: policy in plain code, then the model: approve | revise | refuse
          -> actor: runs the program; act() and drift are done step by step (a script that
             fails goes back to the coder)
-         -> reviewer, after: done | not yet (back to the coder, at most twice) | give up
+         -> reviewer, after: done | not yet (back to the coder, as often as the effort allows) | give up
 
 AutoGen routes the turns and keeps the thread; its types stay in this file. What a turn does is plain code
 on a `Job`, and observations travel there, not in messages: AutoGen would keep every screenshot.
@@ -33,10 +33,11 @@ from autogen_ext.models.replay import ReplayChatCompletionClient
 from agents.actor import ModelPolicy
 from agents.clients import Endpoint, ModelDown
 from agents.coder import Coder
+from agents.effort import EFFORTS, Deliberate, Effort
 from agents.job import Event, Job, Outcome, Over, Request, Stalled
 from agents.lifting import lift, parse_lifted
 from agents.policies import Decision
-from agents.program import Program, Script, compile_program
+from agents.program import WHOLE, Program, Script, compile_program
 from agents.prompts import Role
 from agents.reviewer import NoVerdict, Reviewer
 from agents.script import run_script
@@ -51,7 +52,6 @@ from tools.terms import Terms
 
 __all__ = ["Event", "Request", "TeamResult", "remember", "run_team"]
 
-ROUNDS = 2  # times the work goes back to the coder
 RECALLED = 3  # pieces of memory shown to the coder
 RECALLED_LENGTH = 500
 PATIENCE = 15.0  # seconds for memory, whose embeddings may still be loading
@@ -89,6 +89,7 @@ async def run_team(
     files: Path | None = None,
     work: Path | None = None,
     rules: Rules = BUILT_IN,
+    effort: Effort = EFFORTS["medium"],
 ) -> TeamResult:
     """Work on the goal from this page until it is done, or it is clear that it won't be.
 
@@ -96,6 +97,7 @@ async def run_team(
     `earlier` are the steps of an interrupted run that this one goes on from; they are in the result again.
     A script finds copies of what is in `files`; what it leaves is kept in `work`, or not at all without.
     `rules` are the person's own; without a `home` in them, it is where the team starts now.
+    `effort` is what decisions may cost, and how often the work may go back to the coder.
     """
     began = time.monotonic()
     actor = ModelPolicy(endpoints["actor"])
@@ -106,7 +108,7 @@ async def run_team(
         goal,
         env,
         observation,
-        actor,
+        Deliberate(actor, effort, reviewer),
         on_event,
         approve,
         max_steps,
@@ -116,7 +118,7 @@ async def run_team(
         work,
         steps=[*earlier],
     )
-    desk = Desk(job, coder, reviewer, memory)
+    desk = Desk(job, coder, reviewer, memory, effort.rounds)
     try:
         await _meet(desk)
     finally:
@@ -174,7 +176,7 @@ async def _meet(desk: Desk) -> None:
         termination_condition=FunctionalTermination(
             lambda _: desk.over is not None or desk.crash is not None
         ),
-        max_turns=4 * (ROUNDS + 2),
+        max_turns=4 * (desk.most + 2),
     )
     await chat.run(task=desk.job.goal)
 
@@ -200,15 +202,17 @@ def next_speaker(messages: Sequence[BaseAgentEvent | BaseChatMessage]) -> str:
 class Desk:
     """What the three share: the job, their models, what memory gave, and how it ended."""
 
-    def __init__(self, job: Job, coder: Coder, reviewer: Reviewer, memory: Memory | None) -> None:
+    def __init__(self, job: Job, coder: Coder, reviewer: Reviewer, memory: Memory | None, most: int) -> None:
         self.job = job
         self.coder = coder
         self.reviewer = reviewer
         self.memory = memory
+        self.most = most  # times the work goes back to the coder
         self.recalled: list[str] | None = None  # None: not looked yet
         self.replay: Program | None = None  # what worked for such a goal here, with this one's values
         self.feedback = ""
         self.rounds = 0
+        self.failed: list[Script] = []
         self.planned = False  # a plan waits for review
         self.stalled = False  # another approach was asked for
         self.over: Over | None = None
@@ -247,7 +251,7 @@ class Desk:
 
     def back_to_coder(self, verdict: str, why: str, last: Over, who: str = "reviewer") -> str:
         """Another round, or the end when there were enough; what was said."""
-        if self.rounds >= ROUNDS:
+        if self.rounds >= self.most:
             raise last
         self.rounds += 1
         self.replay = None
@@ -307,8 +311,10 @@ class CoderAgent(Member):
                 desk.coder.plan(job.goal, job.observation, [*told, *recalled])
             )
             job.spent(plan.prompt_tokens, plan.completion_tokens)
-            job.program = plan.program
-            job.say("coder", plan.note or str(plan.program))
+            again = isinstance(plan.program, Script) and plan.program in desk.failed
+            job.program = WHOLE if again else plan.program
+            note = "the script that failed, again; the actor goes step by step" if again else plan.note
+            job.say("coder", note or str(plan.program))
         desk.planned = True
         return str(job.program)
 
@@ -379,6 +385,7 @@ class ActorAgent(Member):
             why = await run_script(job, job.program)
             if why is not None:
                 job.say("script", f"failed: {why}")
+                self.desk.failed.append(job.program)
                 last = Over("not done", f"the script failed: {why}")
                 return self.desk.back_to_coder("failed", why, last, "script")
             return "the script has run"

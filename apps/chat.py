@@ -124,13 +124,16 @@ async def _start(
     async with asyncio.TaskGroup() as group:
         model = group.create_task(models())
         opened = group.create_task(session.opened_page(args, stack, policy))
+    from agents.effort import EFFORTS
     from agents.team import run_team  # AutoGen: seconds, while nothing waits for it
 
     default = model.result()
     endpoints: dict[Role, Endpoint] = {role: endpoint_for(role, default) for role in ROLES}
     env, observation, place = opened.result()
     kept = None if args.no_memory else memory
-    team, name = partial(run_team, endpoints=endpoints, memory=kept), endpoints["actor"].model
+    effort = EFFORTS[args.effort or chosen.effort]
+    team = partial(run_team, endpoints=endpoints, memory=kept, effort=effort)
+    name = endpoints["actor"].model
     at = Session(args, terminal, interrupt, env, observation, place, policy, team, name, memory=kept)
     return at, endpoints
 

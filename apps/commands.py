@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,15 @@ async def _model(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) -> 
     return "\n".join(f"{role}: {e.model} at {e.base_url}" for role, e in endpoints.items())
 
 
+async def _effort(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) -> str:
+    from agents.effort import EFFORTS
+
+    if rest not in EFFORTS:
+        return f"write one of {', '.join(EFFORTS)} after it: /effort high"
+    at.team = partial(at.team, effort=EFFORTS[rest])
+    return f"{rest}, from the next task on"
+
+
 async def _save(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) -> str:
     from agents.lifting import lift
     from agents.program import compile_program
@@ -109,5 +119,6 @@ COMMANDS: dict[str, tuple[Command, str]] = {
     "plan": (_plan, "TASK  what the coder would do, without doing it"),
     "memory": (_memory, "[WORDS]  what the team remembers, or what is nearest to the words"),
     "model": (_model, "which model plays which role"),
+    "effort": (_effort, "low|medium|high  what a decision may cost from now on"),
     "help": (_help, "this"),
 }

@@ -30,8 +30,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tools.settings import EFFORTS, load
+
 if TYPE_CHECKING:
     from agents.clients import Endpoint
+    from agents.effort import Effort
     from agents.policies import Policy
     from eval.runner import Attempt, Report
     from eval.verdicts import Ask, Pair, Verdicts
@@ -66,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--protocol", choices=("a",), help="a published benchmark's seeds (MiniWoB++ only)")
     parser.add_argument("--split", choices=SPLITS, help="only that split's tasks (MiniWoB++ only)")
     parser.add_argument("--workers", type=int, default=2, metavar="K", help="pages at once (default: 2)")
+    parser.add_argument("--effort", choices=EFFORTS, help="what a decision may cost (medium)")
     parser.add_argument("--blank", action="store_true", help="show grey instead of every screenshot")
     parser.add_argument("--out", metavar="DIR", type=Path, help="keep the episodes there")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
@@ -76,6 +80,7 @@ class Contestant:
     """Who is measured: either `make_policy` or `attempt`; `model` names the weights."""
 
     model: str
+    effort: str = ""
     make_policy: Callable[[Task], Policy] | None = None
     attempt: Attempt | None = None
 
@@ -118,7 +123,8 @@ def _wrong(args: argparse.Namespace) -> str | None:
     from trajectories.suites import open_suite
 
     try:
-        families = open_suite(args.suite).families
+        suite = open_suite(args.suite)
+        families = (*suite.families, *suite.scripted)
         seeds(args.seed, args.episodes)
     except ValueError as error:
         return str(error)
@@ -131,8 +137,8 @@ def _wrong(args: argparse.Namespace) -> str | None:
         return f"{args.suite} has no task {', '.join(unknown)}; there are {', '.join(families)}"
     if args.workers < 1:
         return "--workers must be at least 1"
-    if args.policy in ("oracle", "random") and args.model:
-        return f"--policy {args.policy} uses no model; leave --model out"
+    if args.policy in ("oracle", "random") and (args.model or args.effort):
+        return f"--policy {args.policy} uses no model; leave --model and --effort out"
     if args.policy == "obedient" or args.role in ("actor", "coder"):
         return "--policy obedient and --role actor or coder are for eval hostile"
     if args.role and (args.policy != "model" or args.protocol or args.blank or args.out):
@@ -161,7 +167,8 @@ async def measure(args: argparse.Namespace) -> Report:
     from trajectories.store import Store
     from trajectories.suites import open_suite
 
-    families = _tasks(args) or open_suite(args.suite).families
+    suite = open_suite(args.suite)
+    families = _tasks(args) or (*suite.families, *suite.scripted)
     seeds_of = None
     if args.protocol:
         from trajectories.miniwob import protocol
@@ -189,6 +196,7 @@ async def measure(args: argparse.Namespace) -> Report:
                 policy=args.policy,
                 model=who.model,
                 blank=args.blank,
+                effort=who.effort,
                 attempt=who.attempt,
                 store=Store(args.out) if args.out else None,
                 progress=count,
@@ -203,21 +211,26 @@ async def _contestant(args: argparse.Namespace) -> AsyncIterator[Contestant]:
     from trajectories.rollout import oracle_policy
 
     if args.policy == "oracle":
-        yield Contestant("", oracle_policy)
+        yield Contestant("", make_policy=oracle_policy)
     elif args.policy == "random":
-        yield Contestant("", lambda task: RandomPolicy(task.seed))
+        yield Contestant("", make_policy=lambda task: RandomPolicy(task.seed))
     else:
         async with endpoint_of(args.model) as (endpoint, label):
-            if args.policy == "team":
-                yield Contestant(label, attempt=_team(endpoint, label))
-                return
             from agents.actor import ModelPolicy
+            from agents.effort import EFFORTS as AS_SET
+            from agents.effort import Deliberate
+            from agents.reviewer import Reviewer
 
-            policy = ModelPolicy(endpoint)
+            name = args.effort or load().effort
+            effort = AS_SET[name]
+            if args.policy == "team":
+                yield Contestant(label, name, attempt=team(endpoint, label, effort))
+                return
+            policy, reviewer = ModelPolicy(endpoint), Reviewer(endpoint)
             try:
-                yield Contestant(label, lambda task: policy)
+                yield Contestant(label, name, lambda task: Deliberate(policy, effort, reviewer))
             finally:
-                await policy.close()
+                await asyncio.gather(policy.close(), reviewer.close())
 
 
 @asynccontextmanager
@@ -338,7 +351,7 @@ async def _reviewer(model: str | None) -> AsyncIterator[tuple[Ask, str]]:
             await reviewer.close()
 
 
-def _team(endpoint: Endpoint, label: str) -> Attempt:
+def team(endpoint: Endpoint, label: str, effort: Effort) -> Attempt:
     """Coder, reviewer and actor on a whole task, with every approval given and no memory between tasks."""
     from agents.clients import ROLES, endpoint_for
     from agents.job import Request
@@ -374,6 +387,8 @@ def _team(endpoint: Endpoint, label: str) -> Attempt:
             on_event=lambda event: None,
             approve=yes,
             max_steps=task.max_steps,
+            effort=effort,
+            files=task.files,
         )
         outcome = await task.check(env, done.reason if done.outcome == "done" else None)
         return Episode(
@@ -414,6 +429,10 @@ def _show(report: Report) -> None:
             f"{row['n']:.0f}",
         )
     table.add_section()
+    for name, row in report.by_group.items():
+        low, high = wilson(round(row["success"] * row["n"]), int(row["n"]))
+        share = f"{row['success']:.1%} ± {row['stderr']:.1%}"
+        table.add_row(name, share, f"{low:.1%} to {high:.1%}", f"{row['n']:.0f}")
     low, high = report.interval
     overall = f"{report.success:.1%} ± {report.stderr:.1%}"
     table.add_row("all", overall, f"{low:.1%} to {high:.1%}", str(report.total))
@@ -482,6 +501,7 @@ def _log(report: Report) -> None:
         "seed": report.seed,
         "episodes": report.episodes,
         "blank": report.blank,
+        "effort": report.effort,
         "protocol": report.protocol,
     }
     with start_run("eval", params) as run:

@@ -40,6 +40,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trajectories.shards import Folder, Plan
+    from trajectories.tasks import Suite
 
 POLICIES = ("oracle", "random", "model", "dagger", "near-miss")
 MODELS = ("model", "dagger")  # those in which a model acts
@@ -169,6 +170,20 @@ def _carry_out(plan: Plan, folder: Folder, args: argparse.Namespace) -> int:
     return code
 
 
+def _runnable(suite: Suite) -> tuple[str, ...]:
+    """The suite's families that come with a script, where scripts can be run; else none, and a line that says
+    why."""
+    from tools.sandbox import SandboxMissing, find
+
+    if suite.scripted:
+        try:
+            find()
+        except SandboxMissing as error:
+            print(f"left out: {', '.join(suite.scripted)}; {error}", file=sys.stderr)
+            return ()
+    return suite.scripted
+
+
 def _plan(args: argparse.Namespace) -> Plan:
     from trajectories.goals import teacher_endpoint
     from trajectories.shards import Plan
@@ -179,7 +194,7 @@ def _plan(args: argparse.Namespace) -> Plan:
     if not 0 <= args.max_teacher_failures <= 100:
         raise ValueError("--max-teacher-failures is a percentage between 0 and 100")
     suite = open_suite(args.target)
-    families = suite.families
+    families = suite.families + (_runnable(suite) if args.policy == "oracle" else ())
     if args.split:
         from trajectories.miniwob import protocol
 
@@ -188,10 +203,9 @@ def _plan(args: argparse.Namespace) -> Plan:
         families = protocol.families(args.split)
     if args.families:
         families = tuple(dict.fromkeys(f.strip() for f in args.families.split(",") if f.strip()))
-        if unknown := [f for f in families if f not in suite.families]:
-            raise ValueError(
-                f"no family {', '.join(unknown)} in {args.target}; there are {', '.join(suite.families)}"
-            )
+        known = suite.families + suite.scripted
+        if unknown := [f for f in families if f not in known]:
+            raise ValueError(f"no family {', '.join(unknown)} in {args.target}; there are {', '.join(known)}")
     model = ""
     if args.policy in MODELS:
         from agents.clients import endpoint_for

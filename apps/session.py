@@ -48,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--json", action="store_true", help="one JSON object on stdout, and nothing else there"
     )
     parser.add_argument("--seed", type=int, default=0, help="the help desk's data and look")
+    parser.add_argument(
+        "--effort", choices=settings.EFFORTS, help="what a decision may cost (default: as set, medium)"
+    )
     parser.add_argument("--max-steps", type=int, default=30, metavar="N", help="actions a task may take")
 
 

@@ -21,10 +21,17 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import partial
+from itertools import chain
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+
+EPISODES = 100  # whose pages are made in one go, by one of several processes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -174,16 +181,34 @@ def _pretrain(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _album(data: Sequence[Path], out: Path, size: str) -> Any:
-    """The pages of the episodes, made once a run: shrinking thousands of screenshots takes minutes."""
-    from training import nano, pages
-    from training.sft import shrinker
+    """The pages of the episodes, made once a run and on all cores: shrinking thousands of screenshots takes
+    minutes."""
+    from training import pages
 
     kept = out / "pages.parquet"
     if not kept.exists():
-        _, processor = nano.build(size, nano.train_tokenizer(["a"], 512))
-        episodes = (episode for store in _stores(data) for episode in store)
-        pages.write(pages.pages(episodes, shrinker(processor)), kept)
+        told = [(store.path, id) for store in _stores(data) for id in store.ids()]
+        parts = [told[i : i + EPISODES] for i in range(0, len(told), EPISODES)]
+        with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+            pages.write(chain.from_iterable(pool.map(partial(_pages, size), parts)), kept)
     return pages.Album(kept)
+
+
+def _pages(size: str, told: Sequence[tuple[Path, str]]) -> list[Any]:
+    """The pages of some episodes, given by store and id; those that can't be read are left out."""
+    from training import nano, pages
+    from training.sft import shrinker
+    from trajectories.store import Store, StoreError
+
+    _, processor = nano.build(size, nano.train_tokenizer(["a"], 512))
+    stores = {path: Store(path) for path, _ in told}
+
+    def episodes() -> Iterator[Any]:
+        for path, id in told:
+            with suppress(StoreError):
+                yield stores[path].load(id)
+
+    return list(pages.pages(episodes(), shrinker(processor)))
 
 
 def _stores(folders: Sequence[Path]) -> list[Any]:

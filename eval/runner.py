@@ -31,6 +31,7 @@ from trajectories.tasks import HELD_OUT_FROM, Suite, Task
 
 SEEDS_APART = 10_000  # an evaluation's seeds; the next `seed` begins after them
 GREY = 128
+ACTOR, SCRIPTED = "of the actor", "with a script"  # kinds of families
 
 Attempt = Callable[[Task, Environment], Awaitable[Episode]]
 
@@ -58,7 +59,9 @@ class Report:
     error: str | None  # how the first of them ended
     by_task: dict[str, dict[str, float]] = field(default_factory=dict)
     results: dict[str, bool] = field(default_factory=dict)
+    effort: str = ""  # what a model's decision might cost (`agents/effort.py`)
     protocol: str = ""  # a published benchmark's seeds, instead of `seed` and `episodes`
+    by_group: dict[str, dict[str, float]] = field(default_factory=dict)  # where families of both were run
 
     @property
     def total(self) -> int:
@@ -88,6 +91,7 @@ async def evaluate(
     policy: str,
     model: str = "",
     blank: bool = False,
+    effort: str = "",
     attempt: Attempt | None = None,
     store: Store | None = None,
     progress: Callable[[Episode], None] = lambda episode: None,
@@ -106,7 +110,8 @@ async def evaluate(
     """
     from asyncio import TaskGroup, to_thread
 
-    known = open_(suite).families
+    of = open_(suite)
+    known = (*of.families, *of.scripted)
     families = tuple(families or known)
     if unknown := [f for f in families if f not in known]:
         raise ValueError(f"{suite} has no {', '.join(unknown)}; it has {', '.join(known)}")
@@ -114,7 +119,7 @@ async def evaluate(
     own = seeds(seed, episodes)
     # A family's episodes one after the other: its pages need not be loaded anew for each.
     jobs = [(family, s) for family in families for s in (seeds_of[family] if seeds_of else own)]
-    variant = f"{model} {blank} {commit()}"
+    variant = f"{model} {blank} {effort} {commit()}"
     if commit().endswith("+changes"):
         variant += f" {time.time()}"  # what the changes are is not known, so nothing can be taken up again
     queue = iter(jobs)  # one iterator for all workers: each job is taken once
@@ -153,7 +158,10 @@ async def evaluate(
     order = {job: i for i, job in enumerate(jobs)}
     done.sort(key=lambda episode: order[episode.family, episode.seed])
     report = summarise(done, families, suite=suite, policy=policy, model=model, seed=seed, blank=blank)
-    return replace(report, protocol=protocol)
+    kinds = {name: set(own) & set(families) for name, own in ((ACTOR, of.families), (SCRIPTED, of.scripted))}
+    groups = {name: shares([e for e in done if e.family in own]) for name, own in kinds.items() if own}
+    by_group = groups if len(groups) > 1 else {}
+    return replace(report, protocol=protocol, effort=effort, by_group=by_group)
 
 
 def summarise(
@@ -172,13 +180,7 @@ def summarise(
     steps = [step for e in done for step in e.steps]
     by_task = {}
     for family in families:
-        own = [e.outcome.success for e in done if e.family == family]
-        by_task[family] = {
-            "success": sum(own) / max(1, len(own)),
-            "stderr": standard_error(sum(own), len(own)),
-            "whole": sum(e.outcome.reward >= 1 for e in done if e.family == family) / max(1, len(own)),
-            "n": len(own),
-        }
+        by_task[family] = shares([e for e in done if e.family == family])
     n = max(1, len(done))
     return Report(
         suite=suite,
@@ -201,6 +203,17 @@ def summarise(
         by_task=by_task,
         results={e.task: e.outcome.success for e in done},
     )
+
+
+def shares(done: Sequence[Episode]) -> dict[str, float]:
+    """What of these succeeded, with its standard error and how many there are."""
+    n, wins = len(done), sum(e.outcome.success for e in done)
+    return {
+        "success": wins / max(1, n),
+        "stderr": standard_error(wins, n),
+        "whole": sum(e.outcome.reward >= 1 for e in done) / max(1, n),
+        "n": n,
+    }
 
 
 def _attempt(make_policy: Callable[[Task], Policy] | None, model: str, blank: bool) -> Attempt:

@@ -19,6 +19,7 @@ from typing import Any
 
 SITE_SECRET = "SHOPFLOOR_SECRET_"  # and a name: what goals and sign-ins name as {{name}} (`secrets.py`)
 SECRETS = ("model_key", "coder_key", "reviewer_key", "actor_key", "teacher_key")
+EFFORTS = ("low", "medium", "high")
 SWITCHES = ("home", "debug")  # read from the environment alone, before any file
 
 
@@ -40,6 +41,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _effort(text: str) -> str:
+    if text not in EFFORTS:
+        raise ValueError(f"write {', '.join(EFFORTS[:-1])} or {EFFORTS[-1]}")
+    return text
+
+
 def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise ValueError("write an address such as http://127.0.0.1:8000/v1")
@@ -57,6 +64,7 @@ class Settings:
     chromium: str | None = _setting("path of the browser")
     headless: bool = _setting("run the browser without a window", _flag, True)
     workers: int = _setting("roll-outs at once", _count, 2)
+    effort: str = _setting("what a decision may cost: low, medium or high", _effort, "medium")
     model: str | None = _setting("a folder, champion, challenger, or a version's number")
     model_url: str | None = _setting("an OpenAI-compatible endpoint for all roles", _url)
     model_name: str | None = _setting("the model to ask for there")

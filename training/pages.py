@@ -160,7 +160,9 @@ class Album:
                 self.families[page.family].append(page)
         self.ends = {family: [page for page in found if page.ends] for family, found in self.families.items()}
         self.missed = {family: [p for p in found if p.missed] for family, found in self.families.items()}
-        self._weights = {family: self._weight(family) for family in sorted(self.families)}
+        self._weights: dict[str, dict[str, float]] = defaultdict(dict)  # by suite and family
+        for family in sorted(self.families):
+            self._weights[family.partition("/")[0]][family] = self._weight(family)
 
     def _weight(self, family: str) -> float:
         """Decisions an episode, so that one of a long task is seen as often as one of a short task; at most
@@ -174,12 +176,13 @@ class Album:
         return decisions * (KNOWN + len(self.missed[family]) / asked_model if asked_model else 1)
 
     def page(self, draw: random.Random) -> Page:
-        """Any page: its family first, so that rare families count as much as common ones.
+        """Any page: its suite first, then its family, so that one of few tasks counts as much as one of many.
 
         One page in four is where a goal was met, or the model would hardly ever see what that looks like, and
         one in four where the model was wrong.
         """
-        (family,) = draw.choices(list(self._weights), list(self._weights.values()))
+        weights = self._weights[draw.choice(sorted(self._weights))]
+        (family,) = draw.choices(list(weights), list(weights.values()))
         ends = self.ends[family]
         kind = draw.random()
         missed = self.missed[family] if kind > 0.75 else []

@@ -2,13 +2,14 @@
 
     actor     page, what was done, goal       ->  the next action
     coder     page, goal, a like program      ->  the program (or `act(goal)` where memory has none)
+              page, goal                      ->  the script, where the task comes with one
     reviewer  page, goal, program             ->  approve / revise
               page, what was done, goal       ->  done / not yet
 
 Texts come from `agents.prompts`, the same functions that serve. What strayed stands in the history but is
 never an answer: that is what the oracle would have done there, whatever came of the episode. Nor is what led
 a person to take over. Apart from that failed episodes give the reviewer counter-examples and nothing to
-imitate.
+imitate. Where a script is wanted an actor learns nothing: what it would have to type is not to be seen.
 
 Not covered: how rows become tokens (`training/sft.py`).
 """
@@ -16,6 +17,7 @@ Not covered: how rows become tokens (`training/sft.py`).
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -69,6 +71,8 @@ def rows(episodes: Iterable[Episode]) -> Iterator[dict[str, object]]:
 
 
 def _actor(episode: Episode) -> Iterator[Example]:
+    if "script" in episode.extra:
+        return
     history: list[Action] = []
     instead: dict[str, str] = episode.extra.get("better", {})
     corrected = next((i for i, step in enumerate(episode.steps) if step.by == "person"), 0)
@@ -86,7 +90,8 @@ def _actor(episode: Episode) -> Iterator[Example]:
 def _coder(episode: Episode, other: Episode | None, draw: random.Random) -> Iterator[Example]:
     start = episode.steps[0].observation
     text = prompts.coder_text(episode.goal, start, [])
-    yield Example("coder", episode.task, text, "act(goal)", start.screenshot)
+    answer = episode.extra.get("script", "act(goal)")
+    yield Example("coder", episode.task, text, answer, start.screenshot)
     program = _program(episode)
     if program is None:
         return
@@ -110,7 +115,10 @@ def _reviewer(episode: Episode, draw: random.Random) -> Iterator[Example]:
     if not episode.outcome.success:
         yield result(episode.final, history, NOT_YET)
         return
-    yield plan("act(goal)", "approve")
+    script = episode.extra.get("script")
+    yield plan(script or "act(goal)", "approve")
+    if script and (other := _miscopied(script, draw)):
+        yield plan(other, UNFIT)
     yield result(episode.final, history, "done")
     acts = [i for i, s in enumerate(episode.steps) if not s.decision.action.final]
     if acts:
@@ -145,6 +153,15 @@ def _slip(actions: list[Action], draw: random.Random) -> list[Action] | None:
     if draw.random() < 0.5:
         wrong = value[: max(1, len(value) // 2)] if len(value) > 1 else value + "1"
     return [*actions[:spot], replace(action, args=(action.args[0], wrong)), *actions[spot + 1 :]]
+
+
+def _miscopied(script: str, draw: random.Random) -> str | None:
+    """The script with one of its texts cut short; None where it has none that is long enough."""
+    texts = [t for t in re.findall(r'"([^"\n]+)"', script) if len(t) > 3 and t != "Enter"]
+    if not texts:
+        return None
+    text = draw.choice(texts)
+    return script.replace(f'"{text}"', f'"{text[: len(text) // 2]}"')
 
 
 def _program(episode: Episode) -> Program | None:

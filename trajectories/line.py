@@ -495,6 +495,8 @@ def preferences(episodes: Iterator[Episode]) -> Iterator[Row]:
     right: dict[str, str] = {}
     failed: list[tuple[str, Row]] = []
     for episode in episodes:
+        if "script" in episode.extra:
+            continue  # nothing for an actor to imitate
         for number, step in enumerate(episode.steps):
             action = str(step.decision.action)
             look = step.observation

@@ -24,6 +24,7 @@ from tools.actions import Action
 from tools.environment import Environment, EnvironmentDown
 from tools.observation import Observation
 from trajectories.episode import Ended, Episode, Step
+from trajectories.scripting import by_script
 from trajectories.store import Store
 from trajectories.suites import open_suite, open_workplace
 from trajectories.tasks import Outcome, Suite, Task
@@ -84,7 +85,8 @@ async def roll_out(
     """One episode of `policy` on `task`, after `perturb` random actions of which the policy knows nothing.
 
     `reword` says the goal otherwise; the check stays the task's. `extra` keeps the task's own goal and, as
-    `better`, what the oracle would have done in place of a random action or of one that strays.
+    `better`, what the oracle would have done in place of a random action or of one that strays. A task that
+    comes with a `script`, kept there too, is done by the oracle by running that.
     """
     started = datetime.now(UTC).isoformat()
     steps: list[Step] = []
@@ -96,6 +98,14 @@ async def roll_out(
         goal, look = await asyncio.wait_for(task.setup(env), PATIENCE)
         if reword is not None:
             extra["goal"], goal = goal, reword(goal)
+        if task.script:
+            extra["script"] = task.script
+        if task.script and policy.name == "oracle":
+            perturb = extra["perturb"] = 0  # a script begins where it was written for
+            done, look, ended, wrong = await asyncio.wait_for(by_script(task, goal, look, env), PATIENCE)
+            steps += done
+            extra |= {"reason": wrong} if wrong else {}
+            outcome = await asyncio.wait_for(task.check(env, "done" if ended == "done" else None), PATIENCE)
         chance = random.Random(f"{task.id}/{perturb}")
         strayer = RandomPolicy(chance.getrandbits(32))
         better: dict[str, str] = {}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from tools.actions import Action
@@ -46,6 +47,16 @@ class Task(Protocol):
     max_steps: int
 
     @property
+    def script(self) -> str:
+        """What the coder would write, for a task that wants a script; empty where the actor is enough."""
+        ...
+
+    @property
+    def files(self) -> Path | None:
+        """The folder of files that the task comes with, from `setup` on; None where there are none."""
+        ...
+
+    @property
     def id(self) -> str:
         """`suite/family/seed`."""
         ...
@@ -71,6 +82,7 @@ class Suite(Protocol):
 
     name: str
     families: tuple[str, ...]
+    scripted: tuple[str, ...]  # more families: those that want a script of the coder as well
     looks_only: frozenset[str]  # families that can only be done by looking at the screenshot
 
     def task(self, family: str, seed: int) -> Task: ...

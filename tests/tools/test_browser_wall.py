@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.server
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +23,8 @@ def two_servers() -> Iterator[tuple[str, str, list[str]]]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             arrived.append(f"{self.server.server_port}{self.path}")
+            if self.path == "/jump/late":
+                time.sleep(LATE)
             self.send_response(302 if self.path.startswith("/jump") else 200)
             self.send_header("Location", f"{other}/redirected")
             self.send_header("Content-Type", "text/html")
@@ -47,7 +50,9 @@ def two_servers() -> Iterator[tuple[str, str, list[str]]]:
         server.server_close()
 
 
-PAGE = """<title>Home</title><a href=/jump>Away</a><form method=post action=/send><button>Send</button></form>
+LATE = 5.0  # seconds, longer than a look waits for an answer
+PAGE = """<title>Home</title><a href=/jump>Away</a><a href=/jump/late>Later</a>
+<form method=post action=/send><button>Send</button></form>
 <img src="OTHER/img"><img src="/jump/img"><iframe src="/jump/frame"></iframe>
 <link rel=prefetch href="OTHER/pre">
 <script>fetch('/jump/fetch', {mode: 'no-cors'}).catch(() => 0); navigator.sendBeacon('/beacon', 'x');
@@ -72,3 +77,24 @@ async def test_no_way_leads_to_another_origin(
         assert [a for a in arrived if not a.startswith(port)] == []
         await env.reset(Start(f"{site}/", origins=(site, other)))  # what is allowed arrives
         assert f"{other.rpartition(':')[2]}/img" in arrived
+
+
+async def test_a_way_out_that_is_slow_to_show(
+    two_servers: tuple[str, str, list[str]], chromium_path: str
+) -> None:
+    """A redirect that comes after the page was taken for settled: the next look says so, from the page that
+    was left, and never shows the browser's own error page."""
+    site, _, arrived = two_servers
+    async with Browser() as browser:
+        env = browser.environment()
+        await env.reset(Start(f"{site}/"))
+        seen = await env.step(parse('click(link("Later"))'))
+        assert seen.url == f"{site}/"
+        for _ in range(30):
+            if seen.error:
+                break
+            await asyncio.sleep(0.25)
+            seen = await env.observe()
+            assert seen.url == f"{site}/"
+        assert "outside the allowed origins" in (seen.error or "")
+        assert [a for a in arrived if not a.startswith(site.rpartition(":")[2])] == []

@@ -56,19 +56,22 @@ async def test_pages_know_where_the_model_was_wrong() -> None:
 
 
 def test_what_the_model_gets_wrong_is_drawn_more_often(tmp_path: Path) -> None:
-    """Families by how often the model was wrong in them, and in each the pages where it was."""
+    """Families by how often the model was wrong in them, and in each the pages where it was; a suite of one
+    family as often as one of two."""
     own = (pages.Question("act:", '"OK" click(1)'), pages.Question("plan:", "act(goal)"))
     made = [
         pages.Page(family, f"{family}/{number}", None, own, (), number < wrong if number < 10 else None)
-        for family, wrong in (("known", 0), ("hard", 5))
+        for family, wrong in (("many/known", 0), ("many/hard", 5), ("one/only", 0))
         for number in range(100)
     ]
     file = tmp_path / "pages.parquet"
     pages.write(made, file)
     album, draw = pages.Album(file), random.Random(0)
-    drawn = [album.page(draw) for _ in range(2000)]
-    hard = [page for page in drawn if page.family == "hard"]
-    assert 0.65 < len(hard) / len(drawn) < 0.85  # 0.75 against 0.25
+    drawn = [album.page(draw) for _ in range(4000)]
+    many = [page for page in drawn if page.family != "one/only"]
+    hard = [page for page in many if page.family == "many/hard"]
+    assert 0.45 < len(many) / len(drawn) < 0.55
+    assert 0.65 < len(hard) / len(many) < 0.85  # 0.75 against 0.25
     assert 0.2 < sum(page.missed is True for page in hard) / len(hard) < 0.4  # 5 pages of 100
 
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from trajectories.helpdesk.database import Change, changes, same
-from trajectories.helpdesk.look import FORMS, SECTIONS, WORDS, Look
+from trajectories.helpdesk.look import FORMS, LEDGER_WORDS, SECTIONS, WORDS, Look
 from trajectories.helpdesk.server import HelpDeskServer
 from trajectories.helpdesk.suite import HelpDesk
 from trajectories.helpdesk.tasks import FAMILIES, Maker
@@ -51,12 +51,15 @@ def test_labels_are_never_ambiguous() -> None:
         for one, other in itertools.combinations(keys, 2):
             assert not set(WORDS[one]) & set(WORDS[other]), (one, other)
         assert all(len(set(WORDS[key])) >= 3 for key in keys)
+    every = [word for words in (*WORDS.values(), *LEDGER_WORDS.values()) for word in words]
+    assert all(every.count(word) == 1 for words in LEDGER_WORDS.values() for word in words)
 
 
 def test_suite_names_every_family() -> None:
     """The suite lists exactly the families that are registered; one of them can only be done by looking."""
-    assert set(HelpDesk.families) == set(FAMILIES)
-    assert len(HelpDesk.families) == 23
+    assert {*HelpDesk.families, *HelpDesk.scripted} == set(FAMILIES)
+    assert len(HelpDesk.families) == 23 and len(HelpDesk.scripted) == 7
+    assert {name for name, family in FAMILIES.items() if family.scripted} == set(HelpDesk.scripted)
     assert HelpDesk.looks_only == {"service-lamp"}
 
 

@@ -28,6 +28,7 @@ class Lamp:
 
     name = "lamp"
     families = ("light", "ends", "broken", "down")
+    scripted = ()
     looks_only: frozenset[str] = frozenset()
 
     async def __aenter__(self) -> Lamp:
@@ -64,6 +65,8 @@ class Lamp:
 class LampTask:
     suite = "lamp"
     max_steps = 4
+    script = ""
+    files = None
 
     def __init__(self, lamp: Lamp, family: str, seed: int) -> None:
         self.lamp, self.family, self.seed = lamp, family, seed

@@ -35,6 +35,7 @@ class DesktopSuite:
 
     name = "desktop"
     families: tuple[str, ...] = tuple(FAMILIES)
+    scripted: tuple[str, ...] = ()
     looks_only: frozenset[str] = frozenset(name for name, family in FAMILIES.items() if family.looks_only)
 
     def task(self, family: str, seed: int) -> DesktopTask:

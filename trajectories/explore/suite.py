@@ -25,6 +25,7 @@ AWAY = 3  # links at most between an episode's start and its demonstration's pag
 class SiteSuite:
     """See `trajectories.tasks.Suite`. Raises SiteError where there is no map, or nothing on it."""
 
+    scripted: tuple[str, ...] = ()
     looks_only: frozenset[str] = frozenset()
 
     def __init__(self, url: str) -> None:

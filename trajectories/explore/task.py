@@ -34,6 +34,9 @@ class SiteTask:
     unless said.
     """
 
+    script = ""
+    files = None
+
     def __init__(
         self, site: Site, door: Door, demonstration: Demonstration, seed: int, start: str | None = None
     ) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -70,6 +71,11 @@ class Desk:
             ("/tickets/{id:int}/state/{state}", self.move, "POST"),
             ("/orders", self.orders, "GET"),
             ("/orders/new", self.new_order, "GET POST"),
+            ("/invoices", self.ledger, "GET"),
+            ("/payments", self.ledger, "GET"),
+            ("/archive", self.ledger, "GET"),
+            ("/invoices/{id:int}", self.invoice, "GET POST"),
+            ("/ledger/report", self.report, "POST"),
             ("/settings", self.settings, "GET POST"),
             ("/status", self.status, "GET POST"),
             ("/status/lamp.png", self.lamp, "GET"),
@@ -369,6 +375,37 @@ class Desk:
             request, "order_form.html", me, 422 if wrong else 200, section="orders", form=form, wrong=wrong,
             products=products,
         )  # fmt: skip
+
+    # The ledger: three lists in tables, each with the form of the month's report. They are opened by their
+    # address: a link to them on the other pages would change what models have learnt of those
+
+    async def ledger(self, request: Request, me: Row) -> Response:
+        name = request.url.path.strip("/")
+        rows = self.database.rows("select * from bills where list = ? order by id", name)
+        cut = _cut(request, rows) if name == "archive" else {"rows": rows, "page": 1, "last": 1, "kept": {}}
+        return self._page(request, "ledger.html", me, section="orders", name=name, **cut)
+
+    async def invoice(self, request: Request, me: Row) -> Response:
+        id = request.path_params["id"]
+        row = self.database.row("select * from bills where id = ? and list = 'invoices'", id)
+        if row is None:
+            return self._missing(request, me)
+        if request.method == "POST":
+            self.database.run("update bills set reminders = reminders + 1 where id = ?", id)
+            return self._done(me, f"/invoices/{id}")
+        return self._page(request, "invoice.html", me, section="orders", row=row)
+
+    async def report(self, request: Request, me: Row) -> Response:
+        form = await _texts(request)
+        name = form.get("list") if form.get("list") in ("payments", "archive") else "invoices"
+        total, tally = form.get("total", ""), form.get("tally", "")
+        if total and not re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,6})?", total):
+            return self._done(me, f"/{name}", "The sum is a number, such as 12.50.")
+        if tally and not re.fullmatch(r"[0-9]{1,6}", tally):
+            return self._done(me, f"/{name}", "How many is a whole number.")
+        values = (f"{float(total):.2f}" if total else "", tally and str(int(tally)), form.get("remark", ""))
+        self.database.run("insert or replace into summaries values (?, ?, ?, ?)", me["id"], *values)
+        return self._done(me, f"/{name}")
 
     # Settings and the service lamp
 

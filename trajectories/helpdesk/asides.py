@@ -90,9 +90,10 @@ def _plans(episode: Episode, at: int, count: int, draw: random.Random) -> Iterat
     asked = FAMILIES[episode.family].make(own)
     page = _page(episode, at)
     touched = any(map(_changes, episode.steps[:at]))
-    if touched and not any(change.id for change in asked.expect):
+    if touched and (asked.script or not any(change.id for change in asked.expect)):
         return
-    families = [episode.family] if touched else [f for f in FAMILIES if f != "sign-in"]
+    alone = [f for f, known in FAMILIES.items() if f != "sign-in" and not known.scripted]
+    families = [episode.family] if touched else alone
     if page.path == "/login":
         families = ["sign-in"]
     seen = {asked.goal}

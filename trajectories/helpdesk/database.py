@@ -32,6 +32,9 @@ create table orders (id integer primary key, customer integer references custome
 create table settings (id integer primary key references agents(id), email_alerts integer,
     weekly_report integer, sounds integer, auto_assign integer, language text, theme text, signature text);
 create table reports (id integer primary key references agents(id), colour text);
+create table bills (id integer primary key, list text, number text, debtor text, amount text, standing text,
+    reminders integer);
+create table summaries (id integer primary key references agents(id), total text, tally text, remark text);
 create table lamp (colour text);
 create table sessions (token text primary key, agent integer, flash text, page text);
 create table entries (token text primary key, agent integer);
@@ -46,6 +49,8 @@ WATCHED = (
     "orders",
     "settings",
     "reports",
+    "bills",
+    "summaries",
 )
 
 
@@ -90,6 +95,7 @@ class Database:
             "comments": world.comments,
             "orders": world.orders,
             "settings": [world.settings],
+            "bills": world.bills,
             "lamp": [{"colour": world.lamp}],
         }
         for table, rows in tables.items():

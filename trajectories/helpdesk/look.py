@@ -98,6 +98,27 @@ CHOICES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
     ),
 }
 
+# The ledger's own, drawn apart: whatever is added here, a seed's other words stay as they were.
+LEDGER_WORDS: dict[str, tuple[str, ...]] = {
+    "invoices": ("Invoices", "Bills", "Receivables"),
+    "payments": ("Payments", "Receipts", "Money received"),
+    "archive": ("Archive", "Past invoices", "Last year"),
+    "number": ("No.", "Reference", "Invoice no.", "Bill"),
+    "debtor": ("Billed to", "Debtor", "Payer", "Company"),
+    "amount": ("Amount due", "Net", "Value", "Price"),
+    "standing": ("Standing", "Condition", "Situation", "Paid?"),
+    "reminders": ("Reminders", "Notices", "Reminded"),
+    "total": ("Total", "Grand total", "Sum of all", "Overall sum"),
+    "tally": ("Tally", "How many", "Rows counted", "Number of rows"),
+    "remark": ("Remark", "Finding", "Result", "Observation"),
+    "report": ("Hand in", "File report", "Report", "Enter report"),
+    "remind": ("Remind", "Remind now", "Give notice", "Mark reminded"),
+}
+STANDING: tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] = (
+    ("paid", "due", "late"),
+    (("paid", "due", "late"), ("Settled", "Pending", "Overdue"), ("all paid", "part paid", "unpaid")),
+)
+
 FORMS: dict[str, tuple[str, ...]] = {
     "customer": ("name", "email", "phone"),
     "ticket_new": ("title", "customer", "priority"),
@@ -139,6 +160,11 @@ class Look:
         choices = {k: dict(zip(keys, r.choice(shown), strict=True)) for k, (keys, shown) in CHOICES.items()}
         orders = {key: tuple(r.sample(parts, len(parts))) for key, parts in FORMS.items()}
         orders["nav"] = tuple(r.sample(SECTIONS, len(SECTIONS)))
+        apart = random.Random(f"look/{seed}/ledger")
+        words |= {key: apart.choice(options) for key, options in LEDGER_WORDS.items()}
+        choices["standing"] = dict(zip(STANDING[0], apart.choice(STANDING[1]), strict=True))
+        parts = ("number", "debtor", "amount", "standing")
+        orders |= {"bill": tuple(apart.sample(parts, 4)), "report": ("total", "tally", "remark")}
         return Look(
             seed=seed,
             words=words,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from tools.actions import Action
 from tools.observation import Observation
 from trajectories.episode import Episode
-from trajectories.helpdesk import tasks_customers, tasks_desk, tasks_tickets
+from trajectories.helpdesk import tasks_customers, tasks_desk, tasks_scripts, tasks_tickets
 from trajectories.helpdesk.asides import asides, midway
 from trajectories.helpdesk.server import HelpDeskServer
 from trajectories.helpdesk.tasks import FAMILIES, HelpDeskTask
@@ -26,7 +26,8 @@ LONG = (
     "sign-in create-customer create-ticket new-order find-and-edit-customer close-ticket-from-home "
     "comment-from-home prioritise-and-assign change-signature-from-home"
 )
-MODULES = (tasks_customers, tasks_desk, tasks_tickets)
+SCRIPTED = "enter-customers enter-tickets sum-column count-rows most-of-all-pages compare-pages remind-rows"
+MODULES = (tasks_customers, tasks_desk, tasks_scripts, tasks_tickets)
 
 
 class HelpDesk:
@@ -34,6 +35,7 @@ class HelpDesk:
 
     name = "helpdesk"
     families: tuple[str, ...] = (*SHORT.split(), *LONG.split())
+    scripted: tuple[str, ...] = tuple(SCRIPTED.split())
     looks_only: frozenset[str] = frozenset(name for name, family in FAMILIES.items() if family.looks_only)
 
     def __init__(self, seed: int = 0) -> None:

@@ -3,7 +3,7 @@
 A family is a function from `Maker` (the seed's randomness, its world and its look) to a `Plan`, registered by
 `family(...)`. Nothing here needs a server until `setup`.
 
-Not covered: the families (`tasks_customers.py`, `tasks_tickets.py`, `tasks_desk.py`).
+Not covered: the families (`tasks_customers.py`, `tasks_tickets.py`, `tasks_desk.py`, `tasks_scripts.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from tools.actions import Action, quote
@@ -42,6 +43,7 @@ class Plan:
     confirm: str | None = None  # path of the page whose dialog is to be answered with OK
     files: tuple[tuple[str, str], ...] = ()  # name and content of files that can be uploaded
     signed_in: bool = True
+    script: str = ""  # what the coder would write, where that is wanted
 
 
 class Maker:
@@ -122,18 +124,19 @@ class Family:
     make: Callable[[Maker], Plan]
     max_steps: int
     looks_only: bool = False
+    scripted: bool = False  # its plans have a script
 
 
 FAMILIES: dict[str, Family] = {}
 
 
 def family(
-    name: str, max_steps: int, looks_only: bool = False
+    name: str, max_steps: int, looks_only: bool = False, scripted: bool = False
 ) -> Callable[[Callable[[Maker], Plan]], Callable[[Maker], Plan]]:
     """Register a family; `max_steps` leaves room to recover from a few wrong steps."""
 
     def register(make: Callable[[Maker], Plan]) -> Callable[[Maker], Plan]:
-        FAMILIES[name] = Family(make, max_steps, looks_only)
+        FAMILIES[name] = Family(make, max_steps, looks_only, scripted)
         return make
 
     return register
@@ -157,6 +160,14 @@ class HelpDeskTask:
     @property
     def id(self) -> str:
         return f"{self.suite}/{self.family}/{self.seed}"
+
+    @property
+    def script(self) -> str:
+        return self.plan.script
+
+    @property
+    def files(self) -> Path:
+        return self.server.files
 
     async def setup(self, env: Environment) -> tuple[str, Observation]:
         plan, server = self.plan, self.server
@@ -188,8 +199,8 @@ class HelpDeskTask:
         """Whether something has changed that no form of this task can put right."""
         found = self.changed()
         rows = {(c.table, c.id) for c in self.plan.expect}
-        # A report of the lamp can be replaced or withdrawn; any other new row stays.
-        found = [c for c in found if c.table != "reports"]
+        # A report, of the lamp or of the month, can be replaced or withdrawn; any other new row stays.
+        found = [c for c in found if c.table not in ("reports", "summaries")]
         new = [c for c in found if c.id is None]
         asked = {key for c in self.plan.expect for key, _ in c.values}
         if any(key == "state" and key not in asked for c in found for key, _ in c.values):

@@ -76,6 +76,7 @@ PRODUCTS = pool(
     "Whiteboard"
 )
 SIGN_OFFS = pool("Kind regards, Best wishes, Cheers, Yours, Thank you, Greetings, Take care, With thanks")
+STANDINGS = ("paid", "due", "late")  # of an invoice
 COLOURS = ("red", "green", "blue", "yellow", "black")  # of the service lamp
 
 # Titles are cut to fit a line; a name twice on one page would be ambiguous, so names are unique.
@@ -153,6 +154,7 @@ class World:
     comments: list[Row]
     settings: Row
     lamp: str
+    bills: list[Row]  # of the three lists of the ledger
 
     @property
     def me(self) -> Row:
@@ -208,6 +210,35 @@ class World:
             "theme": r.choice(("light", "dark", "contrast")),
             "signature": sign_off(r),
         }
+        lamp = r.choice(COLOURS)
+        bills = _bills(random.Random(f"bills/{seed}"), [row["name"] for row in customers])
         return World(
-            agents, customers, tickets, products, orders, comments, {"id": 1, **settings}, r.choice(COLOURS)
+            agents, customers, tickets, products, orders, comments, {"id": 1, **settings}, lamp, bills
         )
+
+
+def _bills(r: random.Random, names: list[str]) -> list[Row]:
+    """The ledger: open invoices, the payments for them in another order and one of them wrong, old invoices.
+
+    Every standing is there; amounts are texts with two digits after the point, all different.
+    """
+    count, old = r.randint(6, 8), r.randint(13, 17)
+    sign = r.choice(("INV-", "R", "2027/", "B-"))
+    numbers = [f"{sign}{n}" for n in r.sample(range(1000, 10_000), count + old)]
+    amounts = [f"{cents / 100:.2f}" for cents in r.sample(range(1_000, 100_000), count + old + 1)]
+    standings = r.sample([*STANDINGS, *r.choices(STANDINGS, k=count - len(STANDINGS))], count)
+    standings += r.choices(STANDINGS, k=old)
+    rows = [
+        {
+            "list": "invoices" if i < count else "archive",
+            "number": numbers[i],
+            "debtor": r.choice(names),
+            "amount": amounts[i],
+            "standing": standings[i],
+            "reminders": 0,
+        }
+        for i in range(count + old)
+    ]
+    payments = [{**row, "list": "payments"} for row in r.sample(rows[:count], count)]
+    payments[r.randrange(count)]["amount"] = amounts[-1]
+    return [{"id": i + 1, **row} for i, row in enumerate([*rows, *payments])]

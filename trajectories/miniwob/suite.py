@@ -69,6 +69,8 @@ class MiniWobTask:
     seed: int
     url: str
     suite: str = "miniwob"
+    script = ""
+    files = None
     goal: str = field(default="", init=False)  # known once the page has drawn it
     facts: Any = field(default=None, init=False, repr=False)  # what the oracle needs to know, as of now
 
@@ -122,6 +124,7 @@ class MiniWob:
 
     name = "miniwob"
     families: tuple[str, ...] = families()
+    scripted: tuple[str, ...] = ()
     looks_only: frozenset[str] = frozenset()
 
     def __init__(self) -> None:

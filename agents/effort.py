@@ -1,0 +1,100 @@
+"""Test-time compute: how much an actor and its team spend on a decision, from one dial.
+
+    low     the likeliest action, whatever came of it before; one more try by the team
+    medium  another one where that was done on this very page already (same text, same picture)
+    high    at each step the action that comes up most among several drawn, and `done` only where the
+            reviewer sees it too; more tries by the team
+
+Most pages answer the same action with the same page, so whoever does it again goes round in circles until the
+steps run out; small models do. Drawing several and taking the most common one is self-consistency (Wang et
+al., https://arxiv.org/abs/2203.11171).
+
+Not covered: telling the model that it goes in circles, and ending it (`job.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from agents.actor import ModelPolicy
+from agents.policies import Decision
+from agents.reviewer import Reviewer
+from tools.actions import Action
+from tools.observation import Observation
+
+TEMPERATURE = 0.7
+
+
+@dataclass(frozen=True)
+class Effort:
+    """`samples` actions are drawn where a decision is in doubt: `always`, or where it is a repetition.
+    `done` is `seconded` by the reviewer or not taken. Work goes back to the coder `rounds` times at most."""
+
+    samples: int
+    always: bool = False
+    seconded: bool = False
+    rounds: int = 2
+
+
+EFFORTS = {
+    "low": Effort(0, rounds=1),
+    "medium": Effort(8),
+    "high": Effort(8, always=True, seconded=True, rounds=4),
+}
+
+
+class Deliberate:
+    """`model` on one episode, with as much effort as is set; a new episode begins with a shorter history than
+    the last decision had. Decisions count the tokens of all that was asked for them."""
+
+    def __init__(self, model: ModelPolicy, effort: Effort, reviewer: Reviewer | None = None) -> None:
+        self.name = model.name
+        self._model, self._effort = model, effort
+        self._reviewer = reviewer if effort.seconded else None
+        self._tried: dict[bytes, set[str]] = defaultdict(set)
+        self._page, self._steps = b"", 0
+
+    async def decide(self, goal: str, observation: Observation, history: Sequence[Action]) -> Decision:
+        """The next action. Raises ModelDown, and NoVerdict where the reviewer's model gives none."""
+        if len(history) < self._steps:
+            self._tried.clear()
+        elif len(history) > self._steps:
+            self._tried[self._page].add(str(history[-1]))
+        self._page, self._steps = digest(observation), len(history)
+        first = await self._model.decide(goal, observation, history)
+        if not first.valid or not self._effort.samples:
+            return first
+        doubt = self._effort.always or self._in_vain(first.action)
+        if not doubt and not (self._reviewer and first.action.final):
+            return first
+        found, reply = await self._model.sample(goal, observation, history, self._effort.samples, TEMPERATURE)
+        asked = first.prompt_tokens + reply.prompt_tokens
+        answered = first.completion_tokens + reply.completion_tokens
+        drawn = Counter(map(str, [first.action, *found]))
+        ranked = sorted({str(a): a for a in (first.action, *found)}.values(), key=lambda a: -drawn[str(a)])
+        chosen = first.action
+        for action in ranked:
+            if self._in_vain(action):
+                continue
+            if self._reviewer and action.name == "send_msg_to_user":
+                review = await self._reviewer.after(goal, observation, [*history, action])
+                asked, answered = asked + review.prompt_tokens, answered + review.completion_tokens
+                if review.verdict == "not yet":
+                    continue
+            chosen = action
+            break
+        return replace(first, action=chosen, prompt_tokens=asked, completion_tokens=answered)
+
+    def _in_vain(self, action: Action) -> bool:
+        """Whether that was done on this page before; waiting again is no repetition."""
+        return action.name != "noop" and str(action) in self._tried[self._page]
+
+
+def digest(observation: Observation) -> bytes:
+    """Of what is seen, without what went wrong on the way there."""
+    seen = hashlib.sha256(replace(observation, error=None).text().encode())
+    seen.update(observation.screenshot or b"")
+    return seen.digest()

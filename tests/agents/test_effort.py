@@ -1,0 +1,91 @@
+"""What a decision may cost: a real endpoint that follows a script, looks made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import cycle
+
+import pytest
+
+from agents.actor import ModelPolicy
+from agents.clients import Endpoint
+from agents.effort import EFFORTS, Deliberate
+from agents.reviewer import Reviewer
+from agents.scripted import Answer, ScriptedServer, pick
+from tools.actions import parse
+from tools.observation import Box, Element, Observation
+
+BOX = Box(0, 0, 10, 10)
+PAGE = Observation(
+    url="http://127.0.0.1/",
+    title="Form",
+    viewport=(100, 100),
+    elements=(Element(1, "button", "Next", BOX), Element(2, "button", "Save", BOX)),
+    screenshot=b"a picture",
+)
+NEXT, SAVE = parse("click(1)"), parse("click(2)")
+
+
+async def decided(
+    answers: list[Answer],
+    looks: list[Observation],
+    effort: str = "medium",
+    verdicts: list[Answer] | None = None,
+) -> tuple[list[str], list[int]]:
+    """What is done, one decision a look, and how many answers each request asked for."""
+    with ScriptedServer({"act:": answers, "check result:": verdicts or ["done"]}) as server:
+        endpoint = Endpoint(server.url, "scripted", brief=True)
+        model, reviewer = ModelPolicy(endpoint), Reviewer(endpoint)
+        policy, history = Deliberate(model, EFFORTS[effort], reviewer), []
+        for look in looks:
+            history.append((await policy.decide("Save it.", look, history)).action)
+        await model.close()
+        await reviewer.close()
+        return [f"{a.name}({a.args[0]})" for a in history], [body.get("n", 1) for body in server.asked]
+
+
+async def test_another_action_where_the_same_was_in_vain() -> None:
+    """The second time on one page, other answers are drawn, and one that is new there is taken; what went
+    wrong on the way is no other page, another picture is."""
+    answers = [pick("Next"), pick("Next"), pick("Save")]
+    assert await decided(answers, [PAGE, replace(PAGE, error="it did nothing")]) == (
+        ["click(1)", "click(2)"],
+        [1, 1, EFFORTS["medium"].samples],
+    )
+    assert await decided([pick("Next")], [PAGE, replace(PAGE, screenshot=b"another")]) == (
+        ["click(1)", "click(1)"],
+        [1, 1],
+    )
+
+
+async def test_what_nothing_else_can_be_said_to_stays() -> None:
+    """A model that knows but one answer gives it, and waiting again is no repetition."""
+    assert (await decided([pick("Next")], [PAGE, PAGE]))[0] == ["click(1)", "click(1)"]
+    assert await decided(["noop(500)"], [PAGE, PAGE]) == (["noop(500)", "noop(500)"], [1, 1])
+
+
+async def test_effort_decides() -> None:
+    """Low does again what it did; high takes what comes up most, and `done` only if the reviewer sees it."""
+    answers: list[Answer] = [pick("Next"), pick("Next"), pick("Save")]
+    assert await decided(answers, [PAGE, PAGE], "low") == (["click(1)", "click(1)"], [1, 1])
+    done = 'send_msg_to_user("done")'
+    found, asked = await decided(
+        [done, pick("Save"), done, done], [PAGE, PAGE], "high", ["not yet: no", "done"]
+    )
+    assert found == ["click(2)", "send_msg_to_user(done)"]
+    assert asked == [1, 8, 1, 1, 8, 1]
+
+
+@pytest.mark.parametrize("swings", [2, 5])
+async def test_a_new_episode_begins_afresh(swings: int) -> None:
+    """With a shorter history than before everything may be done again."""
+    turn = cycle([pick("Next"), pick("Save")])
+    answers: list[Answer] = [next(turn) for _ in range(swings * 2)]
+    with ScriptedServer({"act:": answers}) as server:
+        model = ModelPolicy(Endpoint(server.url, "scripted", brief=True))
+        policy = Deliberate(model, EFFORTS["medium"])
+        for _ in range(swings):
+            assert (await policy.decide("x", PAGE, [])).action == NEXT
+            assert (await policy.decide("x", PAGE, [NEXT])).action == SAVE
+        await model.close()
+        assert len(server.asked) == swings * 2
