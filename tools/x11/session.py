@@ -34,6 +34,10 @@ from tools.x11.supervisor import LAUNCHERS
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 PARTS = {"Xvfb": "xvfb", "openbox": "openbox", "dbus-daemon": "dbus-daemon"}  # program: Debian package
+LOOKS = {  # file: Debian package
+    "/usr/share/icons/Adwaita/index.theme": "adwaita-icon-theme",
+    "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf": "fonts-dejavu-core",
+}
 INSIDE = "/home/me"  # where boxed applications find their home
 HIDDEN = ("/tmp", "/home", "/root", "/run", "/var/tmp", "/mnt", "/srv")  # empty in the box, where they exist
 SOCKETS = "/tmp/.X11-unix"
@@ -64,7 +68,7 @@ def missing() -> list[str]:
     lacking = [package for program, package in PARTS.items() if shutil.which(program) is None]
     if not any(os.path.exists(path) for path in LAUNCHERS):
         lacking.append("at-spi2-core")
-    return lacking
+    return lacking + [package for path, package in LOOKS.items() if not os.path.exists(path)]
 
 
 def box(folder: Path, home: Path) -> list[str]:

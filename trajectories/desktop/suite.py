@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Iterator
+from glob import glob
 
 from tools.actions import Action
 from tools.environment import EnvironmentDown
@@ -21,12 +22,15 @@ from trajectories.episode import Episode
 
 MODULES = (editor, sums, dialogs, files, others)  # importing them registers their families
 PROGRAMS = {"zenity": "zenity", "wish": "tk", "ssconvert": "gnumeric"}
+MODULES_OF_GTK_2 = {"libatk-bridge.so": "libatk-adaptor", "libgail.so": "libgail-common"}  # its accessibility
 
 
 def lacking() -> list[str]:
     """The Debian packages without which the tasks can't be done here."""
     needed = {app.argv[0]: app.package for app in APPLICATIONS.values()} | PROGRAMS
     absent = [package for program, package in needed.items() if shutil.which(program) is None]
+    folder = "/usr/lib/*/gtk-2.0/modules"
+    absent += [package for name, package in MODULES_OF_GTK_2.items() if not glob(f"{folder}/{name}")]
     return list(dict.fromkeys([*missing(), *absent]))
 
 
