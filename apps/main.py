@@ -112,8 +112,8 @@ def _version(argv: Sequence[str]) -> str:
 
 def explain(error: BaseException) -> tuple[int, str] | None:
     """Exit code and line for an error that a person can mend; None for any other, which is a bug of ours."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]  # a task group wraps what happened in it
+    while isinstance(error, BaseExceptionGroup) and len({str(e) for e in error.exceptions}) == 1:
+        error = error.exceptions[0]  # a task group wraps what happened in it, to all of its workers alike
     from agents.clients import EndpointUnset, ModelDown
     from tools.environment import EnvironmentDown
     from tools.memory import MemoryDown

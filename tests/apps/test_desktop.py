@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from agents.scripted import Answer, ScriptedServer, pick
+from apps.main import main
 from tools.x11.applications import APPLICATIONS
 from tools.x11.session import missing
 from trajectories.store import Store
@@ -82,3 +83,13 @@ def test_what_is_missing_is_one_line(tmp_path: Path) -> None:
     assert code == 2 and "no application" in err
     code, _, err = desktop({}, "Anything", "--files", str(tmp_path / "none"))
     assert code == 2 and "make it first" in err
+
+
+def test_eval_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Several workers that all lack the same packages are one line, not a traceback."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["eval", "desktop", "--policy", "oracle", "--episodes", "2"]) == 1
+    said = capsys.readouterr().err
+    assert "the desktop's tasks need, as root: apt-get install" in said and "xvfb" in said

@@ -49,6 +49,7 @@ async def attempt(workplace: Workplace, family: str, seed: int) -> Episode:
 
 
 @real
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("family", DesktopSuite.families)
 async def test_the_oracle_does_it(family: str) -> None:
     """On a seed of evaluation's, in the real application, as the checker says."""

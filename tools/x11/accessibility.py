@@ -213,7 +213,7 @@ class _Seen:
         return [item for some in found for item in some]
 
     async def _item(self, node: Node, scene: Scene) -> list[Item]:
-        """A node and what is below it; nothing where it does not answer (it has just gone)."""
+        """A node and what is below it; nothing where that has just gone."""
         try:
             states = await self.atspi.states(node)
             if State.SHOWING not in states:
@@ -228,6 +228,9 @@ class _Seen:
                     return []
                 return await self._below(node, scene)
             return await self._used(node, role, own, states, scene)
+        except Hung:
+            self.silent.add(scene.pid)
+            return []
         except Silent:
             return []
 

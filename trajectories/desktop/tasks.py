@@ -230,6 +230,8 @@ class DesktopTask:
     """One task; see `trajectories.tasks.Task`."""
 
     suite = "desktop"
+    script = ""
+    files: Path | None = None
 
     def __init__(self, family: str, seed: int) -> None:
         self.family = family
