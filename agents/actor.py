@@ -31,7 +31,7 @@ class ModelPolicy:
         self.endpoint = endpoint
         self.copy_values = copy_values
         self.temperature = temperature
-        self._model = ChatModel(endpoint)
+        self._model = ChatModel(endpoint, "actor")
 
     async def decide(self, goal: str, observation: Observation, history: Sequence[Action]) -> Decision:
         """The next action. Raises ModelDown when the endpoint can't be asked."""

@@ -12,6 +12,7 @@ Not covered: starting a local server (`apps/local_server.py`) and what is said (
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +20,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agents.prompts import Message, Role
+from agents.spans import span
 
 ROLES: tuple[Role, ...] = ("actor", "coder", "reviewer")
 TIMEOUT = 90.0  # seconds for one answer; a small model on a busy CPU needs a few
 RETRIES = 2
+PAUSE = 120.0  # seconds that the openai client waits at most before it asks again, where Retry-After says so
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -88,12 +91,20 @@ def _flag(variable: str) -> bool:
 
 
 class ChatModel:
-    """One endpoint, asked. Retries are the openai client's own, bounded, and it honours Retry-After."""
+    """One endpoint, asked. Retries are the openai client's own, bounded, and it honours Retry-After.
 
-    def __init__(self, endpoint: Endpoint, *, timeout: float = TIMEOUT, retries: int = RETRIES) -> None:
+    `role` is whose model it is, for the record of each call (`spans.py`).
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, role: str = "model", *, timeout: float = TIMEOUT, retries: int = RETRIES
+    ) -> None:
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
 
         self.endpoint = endpoint
+        # The client's time-outs are for each piece of an answer: one that drips would never end by them.
+        self._longest = timeout + retries * (timeout + PAUSE)
+        self.role = role
         # A proxy from the environment can't reach a server on this machine.
         loopback = urlsplit(endpoint.base_url).hostname in LOOPBACK
         self._client = AsyncOpenAI(
@@ -115,23 +126,30 @@ class ChatModel:
         n: int = 1,
     ) -> Reply:
         """One question. `regex` or `choices` hold the answer, where the endpoint takes a grammar."""
-        import openai
-
-        said: Any = list(messages)  # ours are plain dicts, theirs a union of TypedDicts
         body: dict[str, Any] = {}
         if self.endpoint.grammar and (regex is not None or choices is not None):
             body["structured_outputs"] = {"regex": regex} if choices is None else {"choice": list(choices)}
+        how: dict[str, Any] = {"temperature": temperature, "max_tokens": max_tokens, "n": n}
+        with span("model", self.role, model=self.endpoint.model, messages=_texts(messages), **how) as this:
+            reply = await self._asked(messages, body, **how)
+            this.came |= {"texts": [*reply.texts], "prompt_tokens": reply.prompt_tokens}
+            this.came["completion_tokens"] = reply.completion_tokens
+        return reply
+
+    async def _asked(self, messages: Sequence[Message], body: dict[str, Any], **how: Any) -> Reply:
+        import openai
+
+        said: Any = list(messages)  # ours are plain dicts, theirs a union of TypedDicts
         where = f"{self.endpoint.model} at {self.endpoint.base_url}"
         try:
-            answer: Any = await self._client.chat.completions.create(
-                model=self.endpoint.model,
-                messages=said,
-                temperature=temperature,
-                max_tokens=max_tokens,
-                n=n,
-                extra_body=body or None,
-            )
-        except openai.APITimeoutError as error:
+            async with asyncio.timeout(self._longest):
+                answer: Any = await self._client.chat.completions.create(
+                    model=self.endpoint.model,
+                    messages=said,
+                    extra_body=body or None,
+                    **how,
+                )
+        except (openai.APITimeoutError, TimeoutError) as error:
             raise ModelDown(
                 f"{where} did not answer in time; is it overloaded, or the model too big?"
             ) from error
@@ -154,6 +172,17 @@ class ChatModel:
 
     async def close(self) -> None:
         await self._client.close()
+
+
+def _texts(messages: Sequence[Message]) -> list[dict[str, str]]:
+    """What is said in messages; of a picture only that there is one."""
+    shown = []
+    for message in messages:
+        parts: Any = message["content"]
+        if not isinstance(parts, str):
+            parts = "\n".join(part.get("text", "(a picture)") for part in parts)
+        shown.append({"role": str(message["role"]), "content": parts})
+    return shown
 
 
 def _mend(error: Any) -> str:

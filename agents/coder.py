@@ -34,7 +34,7 @@ class Coder:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self._model = ChatModel(endpoint)
+        self._model = ChatModel(endpoint, "coder")
 
     async def plan(self, goal: str, observation: Observation, recalled: Sequence[str]) -> Plan:
         """A program from here. Raises ModelDown when the endpoint can't be asked."""

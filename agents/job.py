@@ -19,10 +19,12 @@ from typing import Any, Literal, TypeVar
 from agents.lifting import nearest
 from agents.policies import Decision, Policy
 from agents.program import WHOLE, Act, Program, Script
+from agents.spans import span
 from tools.actions import Action, Named, Value, quote
-from tools.environment import Environment, origin
-from tools.guard import Verdict, assess
+from tools.environment import Environment, EnvironmentDown, origin
+from tools.guard import Verdict
 from tools.observation import Observation
+from tools.rails import judge, judge_goal
 from tools.rules import Rules
 from tools.terms import Terms, terms
 
@@ -31,6 +33,7 @@ Who = Literal["memory", "coder", "reviewer", "policy", "program", "script", "act
 REPEATS = 3  # the same action on the same page: told once, then stopped
 LAST = 3  # steps before the end at which the model is told
 INVALID = 3  # answers in a row that are no action
+SILENCE = 180.0  # seconds in which the place to work says nothing at all; its own bounds are far below
 T = TypeVar("T")
 
 
@@ -66,6 +69,15 @@ class Over(Exception):
 
 class Stalled(Over):
     """It leads nowhere, though the model was told: time for another approach, or an honest end."""
+
+
+async def in_time(work: Coroutine[Any, Any, T]) -> T:
+    """What the place to work answers. Raises EnvironmentDown where it answers nothing for `SILENCE`."""
+    try:
+        async with asyncio.timeout(SILENCE):
+            return await work
+    except TimeoutError as error:
+        raise EnvironmentDown(f"no answer from the page in {SILENCE:g} s; start again") from error
 
 
 @dataclass
@@ -131,6 +143,13 @@ class Job:
             for waiting in (task, stop):
                 waiting.cancel()
             await asyncio.gather(task, stop, return_exceptions=True)
+
+    async def begin(self) -> None:
+        """Ask the rails about the goal. Raises Over where they won't have it."""
+        why = await self.unless_interrupted(judge_goal(self.goal, self.rules))
+        if why is not None:
+            self.say("policy", f"refuse the goal: {why}")
+            raise Over("refused", f"the policy refuses the goal: {why}")
 
     async def run_program(self, program: Program) -> None:
         """Do a straight line. A step whose target has another name now, or has moved, is healed: found by
@@ -201,20 +220,31 @@ class Job:
         before, action = self.observation, decision.action
         if not decision.valid:
             return self._babbled(decision, by, since)
-        if not await self._allowed(action):
-            return
-        self.on_event(Event(by, "does", str(action), before))
-        # A step once begun is finished and recorded, interrupted or not: the page has changed.
-        after = before if action.final else await self.env.step(action)
-        self._record(before, decision, by, since, after)
+        with span("action", str(action), by=by, page=before.url) as this:
+            if not await self._allowed(action):
+                this.failed = "not done"
+                return
+            self.on_event(Event(by, "does", str(action), before))
+            # A step once begun is finished and recorded, interrupted or not: the page has changed.
+            after = before if action.final else await in_time(self.env.step(action))
+            self._record(before, decision, by, since, after)
+            this.came |= {"page": after.url, "error": after.error}
         if not action.final:
             self._invalid = 0
             self.on_event(Event(by, "looks", after.error or after.url, after))
             self._watch(before, action, by)
 
+    async def judged(self, action: Action) -> Verdict:
+        """What policy and rails say to an action on this page."""
+        with span("policy", str(action)) as this:
+            judging = judge(action, self.observation, self.goal, self.rules)
+            verdict = await self.unless_interrupted(judging)
+            this.came |= {"decision": verdict.decision, "kind": verdict.kind, "why": verdict.why}
+        return verdict
+
     async def _allowed(self, action: Action) -> bool:
         """Whether policy and person let it be done; False when the actor is to think again."""
-        verdict = assess(action, self.observation, self.goal, self.rules)
+        verdict = await self.judged(action)
         if verdict.decision == "refuse":
             self.say("policy", f"refuse {action}: {verdict.why}")
             if self._refused:
@@ -233,9 +263,11 @@ class Job:
         """Whether the person says yes, and the terms are still the same then; Over where they say no."""
         action, verdict, asked = request.action, request.verdict, request.terms
         self.say("policy", f"ask before {action}: {verdict.why}")
-        if not await self.approve(request):
+        with span("person", "approve", terms=[*asked.lines()]) as this:
+            this.came["yes"] = yes = await self.approve(request)
+        if not yes:
             raise Over("refused", f"not approved: {action} ({verdict.why})", asked)
-        now = await self.env.observe()
+        now = await in_time(self.env.observe())
         if terms(action, now, verdict) != asked:
             self.say("policy", "the page has changed since it was asked about")
             self.observation = now

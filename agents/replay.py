@@ -58,6 +58,7 @@ async def replay(
         steps=[*earlier],
     )
     try:
+        await job.begin()
         await job.run_program(program)
         over = Over("done", "every step of the program was done")
     except Over as early:

@@ -41,7 +41,7 @@ class Reviewer:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self._model = ChatModel(endpoint)
+        self._model = ChatModel(endpoint, "reviewer")
 
     async def before(self, goal: str, observation: Observation, program: str) -> Review:
         """Whether the program may run: `approve`, `revise` or `refuse`."""

@@ -19,7 +19,7 @@ import ast
 import asyncio
 from typing import Any
 
-from agents.job import Job
+from agents.job import Job, in_time
 from agents.policies import Decision
 from agents.program import Script, parse_act
 from tools.actions import ActionError, from_call, named, quote
@@ -65,9 +65,9 @@ async def _answer(job: Job, text: str) -> tuple[Any, bool]:
         case ast.Call(func=ast.Name(id="read"), args=[ast.Call() as target], keywords=[]):
             return _held(job, target), False
         case ast.Call(func=ast.Name(id="read_table"), args=[], keywords=[]):
-            return _chosen(await job.env.tables(), None).records(), False
+            return _chosen(await in_time(job.env.tables()), None).records(), False
         case ast.Call(func=ast.Name(id="read_table"), args=[ast.Constant(value=which)], keywords=[]):
-            return _chosen(await job.env.tables(), which).records(), False
+            return _chosen(await in_time(job.env.tables()), which).records(), False
         case ast.Call(func=ast.Name(id="act")):
             return await _acted(job, text), False
     action = from_call(call)

@@ -41,9 +41,10 @@ from agents.program import WHOLE, Program, Script, compile_program
 from agents.prompts import Role
 from agents.reviewer import NoVerdict, Reviewer
 from agents.script import run_script
+from agents.spans import Span, span
 from tools.actions import Action, ActionError
 from tools.environment import Environment, EnvironmentDown
-from tools.guard import BUILT_IN, assess
+from tools.guard import BUILT_IN
 from tools.memory import Memory, MemoryDown, site_of
 from tools.observation import Observation, shorten
 from tools.rules import Rules
@@ -120,7 +121,11 @@ async def run_team(
     )
     desk = Desk(job, coder, reviewer, memory, effort.rounds)
     try:
-        await _meet(desk)
+        with span("team", goal) as desk.span:
+            await job.begin()
+            await _meet(desk)
+    except Over as early:  # before anybody's turn
+        desk.over = early
     finally:
         await asyncio.gather(actor.close(), coder.close(), reviewer.close())
     if desk.crash is not None:
@@ -213,6 +218,7 @@ class Desk:
         self.feedback = ""
         self.rounds = 0
         self.failed: list[Script] = []
+        self.span: Span | None = None  # what turns lie in, whichever task AutoGen takes them in
         self.planned = False  # a plan waits for review
         self.stalled = False  # another approach was asked for
         self.over: Over | None = None
@@ -230,7 +236,9 @@ class Desk:
         job = self.job
         try:
             looking = asyncio.to_thread(memory.retrieve, job.goal, job.observation.url, RECALLED)
-            hits = await job.unless_interrupted(asyncio.wait_for(looking, PATIENCE))
+            with span("memory", "retrieve") as this:
+                hits = await job.unless_interrupted(asyncio.wait_for(looking, PATIENCE))
+                this.came["hits"] = [f"{hit.kind} {hit.source} {hit.score:.2f}" for hit in hits]
         except TimeoutError:
             return job.say("memory", "still loading; going on without it")
         except MemoryDown as error:
@@ -278,18 +286,23 @@ class Member(BaseChatAgent):
     async def on_messages(
         self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
     ) -> Response:
+        with span("turn", self.name, within=self.desk.span) as this:
+            this.came["said"] = said = await self._said()
+        return Response(chat_message=TextMessage(content=said, source=self.name))
+
+    async def _said(self) -> str:
+        """The turn's word, or how the job ended in it."""
         try:
-            said = await self.turn()
+            return await self.turn()
         except Over as over:
             self.desk.over = over
-            said = f"{over.outcome}: {over.reason}"
+            return f"{over.outcome}: {over.reason}"
         except (ModelDown, NoVerdict, EnvironmentDown) as error:
             self.desk.over = Over("not done", str(error))
-            said = str(error)
+            return str(error)
         except Exception as error:  # AutoGen would turn it into text; run_team raises it as it is
             self.desk.crash = error
-            said = repr(error)
-        return Response(chat_message=TextMessage(content=said, source=self.name))
+            return repr(error)
 
     async def on_reset(self, cancellation_token: CancellationToken) -> None:
         """Nothing is kept here; the desk belongs to one job."""
@@ -337,7 +350,7 @@ class ReviewerAgent(Member):
                 only = "only plain calls, one a line, can be run here; write those, or act(goal)"
                 return desk.back_to_coder("revise", only, Over("refused", str(error)))
         for action in job.program.actions:
-            verdict = assess(action, job.observation, job.goal, job.rules)
+            verdict = await job.judged(action)
             if verdict.decision == "refuse":
                 job.say("policy", f"refuse {action}: {verdict.why}")
                 last = Over("refused", f"the policy refuses {action}: {verdict.why}")

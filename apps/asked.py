@@ -183,7 +183,8 @@ def _image(url: object, pixels: int) -> Image.Image:
                 f"the images have more than {LARGEST_PIXELS // 1_000_000} million pixels; send smaller ones",
                 param="messages",
             )
-        return image.convert("RGB")
+        image.load()
+        return image if image.mode == "RGB" else image.convert("RGB")
     except Image.DecompressionBombError as error:
         raise Refused(f"the image is too large: {error}", param="messages") from error
     except (binascii.Error, OSError, ValueError, SyntaxError) as error:  # what Pillow raises on broken files

@@ -1,9 +1,9 @@
 r"""A regular expression as something a decoder can walk byte by byte: which texts can still become a match?
 
-The states are made only as they are reached (partial derivatives), so an expression of 80 kB costs its
-parse, some 70 ms, and nothing can backtrack: a state's work is bounded, and an expression that needs more is
-refused. The `regex` package's partial matching was measured beside it: 390 ms to compile the same expression,
-and it can't say what may come next.
+The states are made only as they are reached (partial derivatives), so an expression costs its parse, 70 ms
+for 80 kB, and less where parts of it stood in one before; and nothing can backtrack: a state's work is
+bounded, and an expression that needs more is refused. The `regex` package's partial matching was measured
+beside it: 390 ms to compile the same expression, and it can't say what may come next.
 
 It works on UTF-8 bytes because tokens do: a byte-level token may end inside a character. Each state
 knows the fewest bytes to a whole match, so a decoder can finish before its tokens run out.
@@ -17,9 +17,9 @@ from __future__ import annotations
 import re
 import re._constants as op
 import re._parser as sre
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -170,14 +170,11 @@ class Automaton:
         if len(regex) > LONGEST:
             raise GrammarError(f"the regular expression is longer than {LONGEST:,} characters")
         try:
-            branches = tuple(_parsed(branch) for branch in _branches(regex))
+            root = _parsed(regex)
         except (re.error, OverflowError) as error:
             raise GrammarError(f"not a regular expression: {error}") from error
         except RecursionError as error:
             raise GrammarError("the regular expression is nested too deeply") from error
-        root = branches[0]
-        if len(branches) > 1:
-            root = _run([Either(branches, min(branch.least[0] for branch in branches))])
         root = _run([*(_literal(ord(character)) for character in lead), *root.nodes])
         self._todos: dict[tuple[int, int, int], Todo | None] = {}
         self._states: dict[frozenset[int], State] = {}
@@ -207,6 +204,31 @@ class Automaton:
                 return None
             state = after
         return Place(state, pending)
+
+    def follow(self, place: Place, words: Sequence[tuple[bytes, int]]) -> Iterator[tuple[int, int]]:
+        """The numbers of the words that can follow here, each with the fewest bytes to a match after it.
+
+        `words` are in the order of their bytes: what two have in common is walked once, and all words that
+        begin as one that can't follow are passed over.
+        """
+        path, last = [place], b""  # places after each byte of the word before
+        at = 0
+        while at < len(words):
+            word, number = words[at]
+            shared = 0
+            while shared < len(path) - 1 and word[shared : shared + 1] == last[shared : shared + 1]:
+                shared += 1
+            del path[shared + 1 :]
+            last = word
+            for end in range(shared + 1, len(word) + 1):
+                after = self.advance(path[-1], word[end - 1 : end])
+                if after is None:
+                    at = bisect_left(words, (word[:end] + b"\xff",), at + 1)
+                    break
+                path.append(after)
+            else:
+                yield number, path[-1].least
+                at += 1
 
     def forced(self, place: Place, limit: int = 400) -> str:
         """The text that must follow here, up to where there is a choice."""
@@ -296,43 +318,69 @@ class Automata:
 
 
 TOKENS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[()|]", re.DOTALL)
+LEVELS = 5  # of alternatives and groups, one in the other, that are taken apart: as deep as ours go
 
 
-def _branches(regex: str) -> list[str]:
-    """The alternatives of an expression, one group around all of it taken off: what does not change from one
-    page to the next is then compiled once. With flags at its beginning, which are of all, it stays whole."""
-    if re.match(r"\(\?[^:]", regex):
-        return [regex]
-    inside = 1 if regex.startswith("(?:") else 0  # the depth at which alternatives are looked for
-    for depth_wanted in (inside, 0):
-        depth, begun, found = 0, 3 * depth_wanted, []
-        for token in TOKENS.finditer(regex):
-            if token[0] == "(":
-                depth += 1
-            elif token[0] == ")":
-                depth -= 1
-                if depth < depth_wanted and token.end() < len(regex):
-                    break  # the group ends before the expression does
-            elif token[0] == "|" and depth == depth_wanted:
-                found.append(regex[begun : token.start()])
-                begun = token.end()
-        else:
-            if depth == 0:
-                return [*found, regex[begun : len(regex) - depth_wanted]]
-    return [regex]  # what is wrong with it, the parser says
+@lru_cache(16384)
+def _parsed(regex: str, first: bool = True, last: bool = True, levels: int = LEVELS) -> Run:
+    """An expression's nodes. `first` and `last`: whether it begins and ends the whole, and may say so.
 
-
-@lru_cache(4096)
-def _parsed(regex: str) -> Run:
+    Alternatives, and what is in a plain group, are parsed by themselves and kept: most of a page's
+    expression stood in those of the pages before.
+    """
+    if levels and not re.match(r"\(\?[^:]", regex):  # flags are of all of it
+        branches, groups = _outline(regex)
+        if len(branches) > 1:
+            runs = tuple(_parsed(branch, first, last, levels - 1) for branch in branches)
+            return _run([Either(runs, min(run.least[0] for run in runs))])
+        if groups:
+            nodes: list[Any] = []
+            at, end = 0, len(regex)
+            for begun, ended, optional in groups:
+                nodes += _parsed(regex[at:begun], first and at == 0, False, 0).nodes
+                at = ended + optional
+                inside = _parsed(
+                    regex[begun + 3 : ended - 1], first and begun == 0, last and at == end, levels - 1
+                )
+                nodes += [Repeat(inside, 0, 1)] if optional else inside.nodes
+            return _run([*nodes, *_parsed(regex[at:], first and at == 0, last, 0).nodes])
     tree = sre.parse(regex)
     if tree.state.flags & ~(re.UNICODE | re.DOTALL):
         raise GrammarError("flags such as (?i) can't be held to; write both cases")
     items = list(tree)
-    if items and items[0] == (op.AT, op.AT_BEGINNING):
+    if first and items and items[0] == (op.AT, op.AT_BEGINNING):
         items = items[1:]
-    if items and items[-1] == (op.AT, op.AT_END):
+    if last and items and items[-1] == (op.AT, op.AT_END):
         items = items[:-1]
     return _compile(items, bool(tree.state.flags & re.DOTALL))
+
+
+def _outline(regex: str) -> tuple[list[str], list[tuple[int, int, bool]]]:
+    """An expression's alternatives, and where its plain groups lie: begin, end, whether optional.
+
+    One alternative and no group where it is not well formed: what is wrong with it, the parser says.
+    """
+    branches: list[str] = []
+    groups: list[tuple[int, int, bool]] = []
+    depth = branch = group = 0
+    for token in TOKENS.finditer(regex):
+        if token[0] == "(":
+            if depth == 0:
+                group = token.start()
+            depth += 1
+        elif token[0] == ")":
+            depth -= 1
+            if depth < 0:
+                return [regex], []
+            if depth == 0 and regex.startswith("(?:", group):
+                repeat = regex[token.end() : token.end() + 2]
+                optional = repeat[:1] == "?" and repeat[1:] not in ("?", "+")
+                if optional or repeat[:1] not in ("*", "+", "?", "{"):
+                    groups.append((group, token.end(), optional))
+        elif token[0] == "|" and depth == 0:
+            branches.append(regex[branch : token.start()])
+            branch = token.end()
+    return ([*branches, regex[branch:]], groups) if depth == 0 and "(?#" not in regex else ([regex], [])
 
 
 def _run(nodes: list[Any]) -> Run:

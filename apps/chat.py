@@ -24,22 +24,22 @@ from typing import TYPE_CHECKING, Any
 
 from apps import commands, session
 from apps.session import Interrupt, Session
-from tools import rules, secrets, settings
+from tools import rails, rules, secrets, settings
 
 if TYPE_CHECKING:
     from agents.clients import Endpoint
     from agents.prompts import Role
     from apps.session import Place
     from apps.terminal import Terminal
+    from apps.undo import Trail
     from tools.memory import Memory
     from tools.observation import Observation
     from tools.rules import Rules
-    from tools.secrets import Discreet
 
 QUIT = ("quit", "exit", "q")
 Opening = Callable[
     [argparse.Namespace, AsyncExitStack, "Rules"],
-    Coroutine[Any, Any, "tuple[Discreet, Observation, Place]"],
+    Coroutine[Any, Any, "tuple[Trail, Observation, Place]"],
 ]
 
 
@@ -66,7 +66,7 @@ def converse(args: argparse.Namespace, opened: Opening, parts: str) -> int:
     if problem:
         print(f"shopfloor {args.command}: {problem}", file=sys.stderr)
         return 2
-    rules.load()  # what is wrong with policy or secrets is said before anything starts
+    rails.ready(rules.load())  # what is wrong with policy or secrets is said before anything starts
     secrets.named_in(args.task or "")
     from apps.terminal import Terminal
 
@@ -101,7 +101,7 @@ async def _main(args: argparse.Namespace, terminal: Terminal, opened: Opening, p
                 break
         if args.json:
             print(_json(args, results), flush=True)
-        await at.settled()
+        await at.closed()
     outcomes = {r["outcome"] for r in results}
     if not results and not terminal.interactive:
         wanted = f'write shopfloor {args.command} "TASK", or one a line on stdin'
@@ -158,6 +158,7 @@ async def _start(
     team = partial(run_team, endpoints=endpoints, memory=kept, effort=effort)
     name = endpoints["actor"].model
     at = Session(args, terminal, interrupt, env, observation, place, policy, team, name, memory=kept)
+    at.trace = chosen.trace
     return at, endpoints
 
 

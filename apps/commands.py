@@ -82,6 +82,12 @@ async def _effort(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) ->
     return f"{rest}, from the next task on"
 
 
+async def _undo(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) -> str:
+    if at.last is None:
+        return "do a task first"
+    return (await at.undo()).said
+
+
 async def _save(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) -> str:
     from agents.lifting import lift
     from agents.program import compile_program
@@ -115,6 +121,7 @@ async def _judge(at: Session, right: bool) -> str:
 COMMANDS: dict[str, tuple[Command, str]] = {
     "yes": (lambda at, endpoints, rest: _judge(at, True), "the last task was done right"),
     "no": (lambda at, endpoints, rest: _judge(at, False), "it was not, whatever the team said"),
+    "undo": (_undo, "undo the last step, where it only led somewhere or filled something in"),
     "save": (_save, "FILE  keep what was done as a program, for shopfloor replay"),
     "plan": (_plan, "TASK  what the coder would do, without doing it"),
     "memory": (_memory, "[WORDS]  what the team remembers, or what is nearest to the words"),

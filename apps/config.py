@@ -23,13 +23,15 @@ def run(args: argparse.Namespace) -> int:
     secrets = [settings.variable(n) for n in settings.SECRETS if os.environ.get(settings.variable(n))]
     secrets += sorted(v for v in os.environ if v.startswith(settings.SITE_SECRET))
     strangers = settings.strangers()
-    policy = str(rules.load().path or "built in")
+    written = rules.load()
+    policy = str(written.path or "built in")
+    rails = str(written.rails) if written.rails else None
     if args.json:
         values = {f.name: {"value": f.value, "source": f.source} for f in found}
-        found_in = {"home": str(settings.home_path()), "policy": policy}
+        found_in = {"home": str(settings.home_path()), "policy": policy, "rails": rails}
         print(json.dumps({**found_in, "settings": values, "secrets": secrets}))
     else:
-        print(f"state folder: {settings.home_path()}\npolicy: {policy}\n")
+        print(f"state folder: {settings.home_path()}\npolicy: {policy}\nrails: {rails or 'none'}\n")
         for f in found:
             print(f"{f.name:17}{_shown(f.value):18}{f.source:28}{f.doc}")
         if secrets:

@@ -25,9 +25,9 @@ from apps.session import Place
 from tools import settings
 
 if TYPE_CHECKING:
+    from apps.undo import Trail
     from tools.observation import Observation
     from tools.rules import Rules
-    from tools.secrets import Discreet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,8 +57,9 @@ def run(args: argparse.Namespace) -> int:
 
 async def opened_desktop(
     args: argparse.Namespace, stack: AsyncExitStack, policy: Rules
-) -> tuple[Discreet, Observation, Place]:
+) -> tuple[Trail, Observation, Place]:
     """A private desktop with `args.app` on it. Raises EnvironmentDown."""
+    from apps.undo import Trail
     from tools import secrets
     from tools.desktop import Desktops
     from tools.environment import Start
@@ -70,6 +71,11 @@ async def opened_desktop(
     apps = (*(f"app:{name}" for name in HARMLESS), *policy.opened, enter)
     allowed = tuple(app for app in dict.fromkeys(apps) if policy.ruling(app, "read") != "refuse")
     desktops = await stack.enter_async_context(Desktops())
-    env = secrets.Discreet(desktops.environment())
-    look = await env.reset(Start(enter, allowed, files=str(files)))
-    return env, look, Place(enter, DESKTOP, "desktop", str(files))
+    trail = Trail(secrets.Discreet(desktops.environment()), lambda: _saved(files))
+    look = await trail.reset(Start(enter, allowed, files=str(files)))
+    return trail, look, Place(enter, DESKTOP, "desktop", str(files))
+
+
+def _saved(files: Path) -> int:
+    """When something was last written there: a step after which that is later can't be undone."""
+    return max(path.stat().st_mtime_ns for path in (files, *files.iterdir()))

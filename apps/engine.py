@@ -26,6 +26,7 @@ from PIL import Image
 
 from apps.automaton import Automata, Automaton, GrammarError, Place
 from apps.tokens import Tokens, Written
+from training.processors import load_processor, shrunk
 
 ASKED = 256  # likeliest tokens looked at where the grammar allows very many
 FEW = 3000  # candidates up to which all are looked at
@@ -63,7 +64,6 @@ class Engine:
         from transformers.utils import logging
 
         from apps.forward import forward
-        from training.processors import load_processor
 
         logging.disable_progress_bar()
         self.folder = folder
@@ -108,6 +108,7 @@ class Engine:
             automaton = self._automaton(regex, choices)
             if automaton:
                 automaton.work = 0
+            images = [shrunk(image, self.processor) for image in images]
             inputs = self._prepare(messages, images)
             ids: list[int] = inputs["input_ids"][0].tolist()
             room = self.context - len(ids)
@@ -153,14 +154,13 @@ class Engine:
             text = self.processor.apply_chat_template(clean, add_generation_prompt=True)
         except (TemplateError, TypeError):  # many templates refuse system messages or two of a role in a row
             text = self.processor.apply_chat_template(merged(clean), add_generation_prompt=True)
-        pictures = [image.convert("RGB") for image in images]
-        return self.processor(text=text, images=pictures or None, return_tensors="pt").to(self.device)
+        return self.processor(text=text, images=images or None, return_tensors="pt").to(self.device)
 
     def _prefill(self, inputs: Any, ids: list[int], images: Sequence[Image.Image]) -> tuple[Any, Any]:
         """Logits after the prompt and the cache of it; reuses what the last prompt has in common."""
         pictures = hashlib.sha256()
         for image in images:
-            pictures.update(f"{image.mode}{image.size}".encode() + image.tobytes())
+            pictures.update(f"{image.size}".encode() + image.tobytes())
         digest = pictures.digest()
         kept, self._kept = self._kept, None
         if kept and kept.digest == digest and (shared := self._shared(kept.ids, ids)):
@@ -215,6 +215,7 @@ class _Answer:
 
     def run(self, logits: Any, temperature: float, generator: Any, prompt_tokens: int) -> Completion:
         finish = "stop"
+        unseen: list[int] = []  # taken in, but not shown to the model before it has to choose again
         while not (self._place and self._place.ended):
             if len(self._ids) >= self._limit:
                 finish = "stop" if self._place and self._place.accepts else "length"
@@ -223,22 +224,20 @@ class _Answer:
                 raise Cancelled
             new = self._forced()
             if not new:
+                if unseen:
+                    logits, self._cache = self._engine._forward.go_on(unseen, self._cache)
+                    unseen = []
                 chosen, logprob = self._choose(logits, temperature, generator)
                 self._logprob += logprob
                 if chosen in self._tokens.ends:
                     break
                 new = [chosen]
+            unseen += new
             if self._append(new):
                 break
-            if not (self._place and self._place.ended) and len(self._ids) < self._limit:
-                logits = self._ask(new)
         text = self._text.close()
         mean = self._logprob / max(1, len(self._ids))
         return Completion(text, finish, prompt_tokens, len(self._ids), self._logprob, math.exp(mean))
-
-    def _ask(self, new: list[int]) -> Any:
-        logits, self._cache = self._engine._forward.go_on(new, self._cache)
-        return logits
 
     def _append(self, new: list[int]) -> bool:
         """Take tokens in; True when a stop string has been written."""
@@ -290,23 +289,23 @@ class _Answer:
         """Tokens after which the text can still become a match, and within the tokens that are left."""
         left = self._limit - len(self._ids) - 1
         hurry = place.least <= left + 1  # if it can be finished at all, keep it so
-
-        def fits(token: int) -> bool:
-            after = automaton.advance(place, self._tokens.bytes[token])
-            return after is not None and not (hurry and after.least > left)
-
-        leads = range(0x80, 0xC0) if place.pending else place.state.leads
-        count = sum(len(self._tokens.by_lead.get(lead, ())) for lead in leads)
+        leads = range(0x80, 0xC0) if place.pending else sorted(place.state.leads)
+        words = [self._tokens.by_lead[lead] for lead in leads if lead in self._tokens.by_lead]
         ends = list(self._tokens.ends) if place.accepts else []
-        if count > FEW:
+        if sum(map(len, words)) > FEW:
+
+            def fits(token: int) -> bool:
+                after = automaton.advance(place, self._tokens.bytes[token])
+                return after is not None and not (hurry and after.least > left)
+
             likely = logits.topk(min(ASKED, len(logits))).indices.tolist()
             found = [t for t in likely if t in ends or (t in self._tokens.bytes and fits(t))]
             if found:
                 return found
-        found = ends + [t for lead in leads for t in self._tokens.by_lead.get(lead, ()) if fits(t)]
-        if not found and hurry:  # a vocabulary without single bytes may not have the shortest way
-            hurry = False
-            found = [t for lead in leads for t in self._tokens.by_lead.get(lead, ()) if fits(t)]
+        ways = [way for some in words for way in automaton.follow(place, some)]
+        found = ends + [token for token, least in ways if not hurry or least <= left]
+        # A vocabulary without single bytes may not have the shortest way; then any is taken.
+        found = found or [token for token, _ in ways]
         if not found:
             raise GrammarError("no token of this model can go on with the regular expression here")
         return found

@@ -2,8 +2,8 @@
 
 `transformers` spends some milliseconds of Python on every token, whatever the model's size: for nano that is
 most of an answer. Where the language model is a plain Llama, as in SmolVLM and in ours, its layers are run by
-the loop here instead: the same arithmetic, projections joined, a cache that is written in place. Any other
-model goes through `transformers` itself.
+the loop here instead: the same arithmetic, projections joined, a cache that is written in place, the last
+layer for the last token alone. Any other model goes through `transformers` itself.
 
 Not covered: choosing tokens (`engine.py`), several prompts in one batch.
 """
@@ -16,7 +16,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention, silu
+from torch.nn.functional import rms_norm, scaled_dot_product_attention, silu
+
+from apps.sight import Sight
 
 STEP = 256  # tokens by which a cache grows
 
@@ -86,12 +88,13 @@ class Cache:
 
 @dataclass(frozen=True)
 class _Layer:
-    """Weights of one layer, those that are multiplied with the same vector joined."""
+    """Weights of one layer, (width in, width out), those that are multiplied with the same vector joined.
 
-    before: torch.Tensor
+    The norms' weights are multiplied into what comes after them.
+    """
+
     query_key_value: torch.Tensor
     out: torch.Tensor
-    between: torch.Tensor
     gate_up: torch.Tensor
     down: torch.Tensor
 
@@ -107,28 +110,26 @@ class Llama:
         self._width, self._eps = config.head_dim, config.rms_norm_eps
         self._layers = [
             _Layer(
-                layer.input_layernorm.weight,
-                torch.cat([getattr(layer.self_attn, f"{name}_proj").weight for name in "qkv"]),
-                layer.self_attn.o_proj.weight,
-                layer.post_attention_layernorm.weight,
-                torch.cat([layer.mlp.gate_proj.weight, layer.mlp.up_proj.weight]),
-                layer.mlp.down_proj.weight,
+                _joined(layer.input_layernorm, *(getattr(layer.self_attn, f"{n}_proj") for n in "qkv")),
+                layer.self_attn.o_proj.weight.T,
+                _joined(layer.post_attention_layernorm, layer.mlp.gate_proj, layer.mlp.up_proj),
+                layer.mlp.down_proj.weight.T,
             )
             for layer in text.layers
         ]
+        self._sight = Sight(model.model)
         self._norm, self._embed, self._head = text.norm.weight, text.embed_tokens.weight, model.lm_head.weight
-        angles = torch.arange(config.max_position_embeddings, device=self._embed.device)[:, None]
-        angles = (angles * text.rotary_emb.inv_freq.float()).repeat(1, 2)
-        self._cos, self._sin = angles.cos(), angles.sin()
+        angles = torch.arange(config.max_position_embeddings, device=self._embed.device)[:, None, None]
+        angles = angles * text.rotary_emb.inv_freq.float()  # (positions, 1, half a head)
+        self._cos = angles.cos().repeat(1, 1, 2)
+        self._sin = torch.cat((-angles.sin(), angles.sin()), -1)
 
     def begin(self, inputs: Any) -> tuple[torch.Tensor, Any]:
         ids = inputs["input_ids"][0]
         vectors = self._embed[ids]
         if "pixel_values" in inputs:
-            pictures = {k: inputs[k] for k in ("pixel_values", "pixel_attention_mask") if k in inputs}
-            seen = self._model.model.get_image_features(**pictures)
-            seen = getattr(seen, "pooler_output", seen)  # (tokens, width) for each picture
-            vectors[ids == self._model.config.image_token_id] = torch.cat(list(seen))
+            seen = self._sight.look(inputs["pixel_values"], inputs.get("pixel_attention_mask"))
+            vectors[ids == self._model.config.image_token_id] = seen
         shape = (len(self._layers), self._kv, 0, self._width)
         return self._run(vectors, Cache(vectors.new_empty(shape), vectors.new_empty(shape), 0))
 
@@ -148,37 +149,46 @@ class Llama:
         if end > cache.keys.shape[2]:
             cache = _roomier(cache, end)
         cos, sin = self._cos[start:end], self._sin[start:end]
-        mask = None
+        causal, mask = count > 1 and not start, None
         if count > 1 and start:
             mask = torch.ones(count, end, dtype=torch.bool, device=x.device).tril(start)
         for keys, values, layer in zip(cache.keys, cache.values, self._layers, strict=True):
-            joined = self._normed(x, layer.before) @ layer.query_key_value.T
-            heads = joined.view(count, self._heads + 2 * self._kv, self._width).transpose(0, 1)
-            turned = _turned(heads[: self._heads + self._kv], cos, sin)
-            keys[:, start:end] = turned[self._heads :]
-            values[:, start:end] = heads[self._heads + self._kv :]
+            joined = self._normed(x) @ layer.query_key_value
+            heads = joined.view(count, self._heads + 2 * self._kv, self._width)
+            turned = _turned(heads[:, : self._heads + self._kv], cos, sin)
+            asking = turned[:, : self._heads]
+            keys[:, start:end] = turned[:, self._heads :].transpose(0, 1)
+            values[:, start:end] = heads[:, self._heads + self._kv :].transpose(0, 1)
+            if layer is self._layers[-1]:  # what the others come to here, no further layer asks
+                x, asking, mask, causal = x[-1:], asking[-1:], None, False
             met = scaled_dot_product_attention(
-                turned[None, : self._heads],
+                asking.transpose(0, 1)[None],
                 keys[None, :, :end],
                 values[None, :, :end],
                 attn_mask=mask,
-                is_causal=count > 1 and not start,
+                is_causal=causal,
                 enable_gqa=self._heads != self._kv,
             )
-            x = x + met[0].transpose(0, 1).reshape(count, -1) @ layer.out.T
-            gate, up = (self._normed(x, layer.between) @ layer.gate_up.T).chunk(2, -1)
-            x = x + (silu(gate) * up) @ layer.down.T
-        logits = self._head @ self._normed(x[-1], self._norm)
+            x = torch.addmm(x, met[0].transpose(0, 1).reshape(len(x), -1), layer.out)
+            gate, up = (self._normed(x) @ layer.gate_up).chunk(2, -1)
+            x = torch.addmm(x, silu(gate) * up, layer.down)
+        logits = self._head @ (self._normed(x[0]) * self._norm)
         return logits.float().cpu(), replace(cache, length=end)
 
-    def _normed(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.rms_norm(x, weight.shape, weight, self._eps)
+    def _normed(self, x: torch.Tensor) -> torch.Tensor:
+        return rms_norm(x, x.shape[-1:], eps=self._eps)
+
+
+def _joined(norm: Any, *projections: Any) -> torch.Tensor:
+    return (torch.cat([projection.weight for projection in projections]) * norm.weight).T.contiguous()
 
 
 def _turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Rotary positions, the halves of a head turned against each other (https://arxiv.org/abs/2104.09864)."""
-    first, second = x.chunk(2, -1)
-    return x * cos + torch.cat((-second, first), -1) * sin
+    """Rotary positions, the halves of a head turned against each other (https://arxiv.org/abs/2104.09864).
+
+    `sin` is negative for the first half, which takes what comes from the second.
+    """
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 
 def _roomier(cache: Cache, end: int) -> Cache:

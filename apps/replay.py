@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from apps import session
 from apps.session import Interrupt, Session
-from tools import rules, secrets, settings
+from tools import rails, rules, secrets, settings
 from tools.actions import Action, ActionError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         lifted = _read(Path(args.what))
         values = _values(args.values)
         lifted.filled(values)
-        rules.load()
+        rails.ready(rules.load())
         secrets.named_in(lifted.said(values))
     except (ValueError, ActionError) as error:
         print(f"shopfloor replay: {error}", file=sys.stderr)
@@ -113,9 +113,11 @@ async def _main(args: argparse.Namespace, lifted: Lifted, values: dict[str, str]
         actor = Later(stack)
         team = partial(replay, program=lifted.filled(values), actor=actor)
         at = Session(args, terminal, interrupt, env, look, place, policy, team, actor.name, "replay")
+        at.trace = settings.load().trace
         said = await at.do(lifted.said(values) or args.what)
         if said["outcome"] == "done":
             await _keep(args, lifted, Path(said["episode"]), terminal)
+        await at.closed()
     if args.json:
         print(json.dumps(said, ensure_ascii=False), flush=True)
     return {"done": 0, "interrupted": 130}.get(said["outcome"], 1)

@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from agents.spans import Span, span, spent
+from apps.undo import Trail, Undone
 from tools import secrets, settings
 from tools.actions import Action, ActionError
 
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from tools.rules import Rules
     from tools.secrets import Discreet
 
-HELP = 'type an action such as "Save" click(5), or: look, continue, stop'
+HELP = 'type an action such as "Save" click(5), or: look, undo, continue, stop'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,16 +104,17 @@ class Interrupt:
 
 async def opened_page(
     args: argparse.Namespace, stack: AsyncExitStack, policy: Rules
-) -> tuple[Discreet, Observation, Place]:
+) -> tuple[Trail, Observation, Place]:
     """A browser at `args.url`, or at a demo help desk started for it. Raises EnvironmentDown."""
     from tools.browser import Browser
     from tools.environment import Start, origin
 
     browser = Browser(headless=settings.load().headless and not args.headed)
     _, place = await asyncio.gather(stack.enter_async_context(browser), _place(args, stack))
-    env = secrets.Discreet(browser.environment())
+    page = browser.environment()
+    trail = Trail(secrets.Discreet(page), lambda: page.writes)
     start = Start(place.enter, (origin(place.enter), *policy.opened), files=place.files)
-    return env, await env.reset(start), place
+    return trail, await trail.reset(start), place
 
 
 async def _place(args: argparse.Namespace, stack: AsyncExitStack) -> Place:
@@ -136,7 +139,7 @@ class Session:
     args: argparse.Namespace  # yes, max_steps
     terminal: Terminal
     interrupt: Interrupt
-    env: Discreet
+    trail: Trail
     observation: Observation
     place: Place
     policy: Rules
@@ -144,11 +147,18 @@ class Session:
     model: str
     kind: Literal["chat", "replay"] = "chat"
     memory: Memory | None = None  # where what worked is kept
+    trace: str | None = None  # where each task's trace is kept, if anywhere (`training/traces.py`)
     last: tuple[str, TeamResult, Path] | None = None  # the last task, how it went, its episode
     _folder: Path = Path()
     _looks: int = 0
     _begun: int = 0  # tasks
     _keeping: asyncio.Task[None] | None = None
+    _tracing: asyncio.Task[None] | None = None
+
+    @property
+    def env(self) -> Discreet:
+        """The browser without its secrets; what is done in it goes through `trail`."""
+        return self.trail.env
 
     async def do(self, task: str) -> dict[str, Any]:
         """One task to its end; what `--json` says about it."""
@@ -163,13 +173,18 @@ class Session:
         self._folder.mkdir(parents=True)
         await self.settled()
         if self._begun:
-            self.observation = await self.env.step(Action("goto", (self.place.home,)))
+            self.observation = await self.trail.step(Action("goto", (self.place.home,)))
         else:
-            self.observation = await self.env.observe()  # the first look was taken before the task was known
+            self.observation = (
+                await self.trail.observe()
+            )  # the first look was taken before the task was known
         self._begun += 1
+        self.trail.did.clear()
         self.terminal.say(f"{'task':>8}  {task}", "bold")
         self._picture(self.observation)
-        result, timings = await self._work(task)
+        with span("task", task, model=self.model, page=self.observation.url) as root:
+            result, timings = await self._work(task)
+            root.came |= {"outcome": result.outcome, "reason": result.reason}
         episode = await asyncio.to_thread(self._keep, ident, task, result, timings, started.isoformat())
         self.observation = result.final
         self.last = task, result, episode
@@ -179,8 +194,12 @@ class Session:
         self.terminal.say(
             f"{'':>8}  {len(result.steps)} steps, {tokens}, {result.seconds:.1f} s; {episode}", "dim"
         )
+        roles = spent(root)
+        self.terminal.spent(roles)
         if result.outcome == "done" and self.memory is not None:
             self._keeping = asyncio.create_task(self._remember(self.memory, task, result))
+        if self.trace is not None:
+            self._tracing = asyncio.create_task(self._traced(self.trace, root, ident, self._tracing))
         return {
             "task": task,
             "outcome": result.outcome,
@@ -189,6 +208,9 @@ class Session:
             "prompt_tokens": result.prompt_tokens,
             "completion_tokens": result.completion_tokens,
             "seconds": round(result.seconds, 2),
+            "roles": {
+                role: asdict(cost) | {"seconds": round(cost.seconds, 2)} for role, cost in roles.items()
+            },
             "model": self.model,
             "episode": str(episode),
             "screenshots": str(self._folder),
@@ -207,11 +229,31 @@ class Session:
         if kept and not self.terminal.interactive:  # it would break into what is being typed
             self.terminal.say(f"  memory  kept a program of {kept} steps", "magenta")
 
+    async def _traced(self, where: str, root: Span, ident: str, before: asyncio.Task[None] | None) -> None:
+        """Write a trace, after the one before; the next task waits for neither."""
+        from training.traces import TraceLost, write
+
+        if before is not None:
+            await before
+        tags = {"episode": ident, "outcome": str(root.came["outcome"])}
+        try:
+            kept = await asyncio.to_thread(write, root, where, self.kind, masked=self.env.masked, tags=tags)
+        except TraceLost as error:
+            return self.terminal.say(f"   trace  not kept: {error}", "magenta")
+        if not self.terminal.interactive:
+            self.terminal.say(f"   trace  {kept}", "dim")
+
     async def settled(self) -> None:
-        """What goes on behind a finished task is finished too."""
+        """Memory has what the finished task gave it, which the next one may want."""
         if self._keeping is not None:
             await self._keeping
             self._keeping = None
+
+    async def closed(self) -> None:
+        """Nothing goes on any more."""
+        await self.settled()
+        if self._tracing is not None:
+            await self._tracing
 
     async def _work(self, task: str) -> tuple[TeamResult, list[float]]:
         """The team, and the person where they take over, until it ends."""
@@ -228,7 +270,7 @@ class Session:
             self.interrupt.working = True
             result = await self.team(
                 task,
-                self.env,
+                self.trail,
                 self.observation,
                 on_event=self._show,
                 approve=self._approve,
@@ -270,7 +312,7 @@ class Session:
         from agents.policies import Decision
 
         self.terminal.say(f"you have the wheel: {HELP}", "bold")
-        self.observation = await self.env.observe()
+        self.observation = await self.trail.observe()
         while (line := await self.terminal.line("you> ", fresh=True)) is not None:
             match line.strip().lower():
                 case "":
@@ -282,6 +324,13 @@ class Session:
                 case "look" | "l":
                     self.terminal.say(self.observation.text())
                     continue
+                case "undo" | "u" | "/undo":
+                    undone = await self.undo()
+                    self.terminal.say(undone.said)
+                    for before, action in undone.steps:
+                        steps.append((before, Decision(action, "undo"), "person"))
+                        timings.append(0.0)
+                    continue
             try:
                 action = read(line, self.observation)
             except ActionError as error:
@@ -290,12 +339,20 @@ class Session:
             loop = asyncio.get_running_loop()
             since = loop.time()
             self._show(Event("person", "does", str(action), self.observation))
-            after = await self.env.step(action)
+            with span("action", str(action), by="person", page=self.observation.url) as this:
+                after = await self.trail.step(action)
+                this.came |= {"page": after.url, "error": after.error}
             steps.append((self.observation, Decision(action, line), "person"))
             timings.append(loop.time() - since)
             self.observation = after
             self._show(Event("person", "looks", after.error or after.url, after))
         return False
+
+    async def undo(self) -> Undone:
+        """Undo the last step of the task as far as can be."""
+        undone = await self.trail.undo()
+        self.observation = await self.trail.observe()
+        return undone
 
     async def _approve(self, request: Request) -> bool:
         what = f"{request.action}: {request.verdict.why}"

@@ -13,13 +13,14 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
 from agents.job import Event
+from agents.spans import Spent
 from tools.terms import Terms
 
 STYLES = {
@@ -67,6 +68,13 @@ class Terminal:
         """What a yes would be bound to."""
         for line in terms.lines():
             self.say(f"{'':>8}  {line}", "yellow")
+
+    def spent(self, roles: Mapping[str, Spent]) -> None:
+        """What each role cost, a line each."""
+        for role, cost in roles.items():
+            calls = f"{cost.calls} call" + ("s" if cost.calls != 1 else "")
+            tokens = f"{cost.prompt_tokens} + {cost.completion_tokens} tokens"
+            self.say(f"{role:>8}  {calls}, {tokens}, {cost.seconds:.1f} s", "dim")
 
     @contextmanager
     def busy(self, text: str) -> Iterator[None]:

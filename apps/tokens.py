@@ -79,15 +79,15 @@ class Tokens:
                 data = token.encode() if token in plain else read(token)
                 if data:
                     self.bytes[number] = data
-        self.by_lead: dict[int, list[int]] = {}
-        for number, data in sorted(self.bytes.items()):
-            self.by_lead.setdefault(data[0], []).append(number)
+        self.by_lead: dict[int, list[tuple[bytes, int]]] = {}  # by the first byte, in the order of all bytes
+        for data, number in sorted((data, number) for number, data in self.bytes.items()):
+            self.by_lead.setdefault(data[0], []).append((data, number))
         self.longest = max(map(len, vocabulary))
         self._names = sorted((t for t, i in vocabulary.items() if i in special), key=len, reverse=True)
         self._mask: Any = None
 
     def encode(self, text: str) -> list[int]:
-        found: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
+        found: list[int] = self._tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
         return found
 
     def mask(self, size: int) -> Any:

@@ -2,15 +2,19 @@
 
     python benchmarks/step_latency.py                 # about five minutes on two cores
     python benchmarks/step_latency.py --steps 40 --large 5
+    python benchmarks/step_latency.py --data data/helpdesk data/miniwob      # questions of recorded episodes
+    python benchmarks/step_latency.py --data … --steps 1000 --agree          # the same actions? nothing timed
 
     served      the actor as it works: the grammar made, the question over HTTP, the answer parsed
     plain       the same checkpoint, prompt and picture by the model's own `generate`, greedy, in this process
     large       a model of SmolVLM-256M's shape with random weights, the same way; it writes as many tokens as
                 the recorded answer has, and sees the picture as one tile of 512 pixels (its cheapest)
 
-The questions are those of episodes that the oracle plays at the beginning, in their order. Prints medians and
-95th percentiles in milliseconds, the ratios, how often `plain` chooses the same action, and where the served
-milliseconds go.
+Without `--data` the questions are those of episodes that the oracle plays at the beginning, in their order.
+Prints medians and 95th percentiles in milliseconds, the ratios, how often `plain` chooses the same action,
+the processor time of both, which other work on the machine hardly changes, and where it goes. `--agree` asks
+the engine twice, with its own forward pass and with `transformers`', both held to the grammar, and `generate`
+without it.
 
 Not covered: many clients at once.
 """
@@ -19,27 +23,35 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import io
+import json
+import random
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+import psutil
 from PIL import Image
 
 from agents import prompts
 from agents.actor import ModelPolicy, read
+from apps import asked
+from apps import engine as engine_module
 from apps.engine import Engine
+from apps.forward import Transformers
 from apps.local_server import local_model
 from tools.actions import Action, ActionError
 from tools.browser import Browser
 from tools.grammar import action_regex
 from tools.observation import Observation
 from training.registry import resolve
+from trajectories.episode import Episode
 from trajectories.rollout import oracle_policy, roll_out
+from trajectories.store import Store
 from trajectories.suites import open_suite
 
 FAMILIES = {
@@ -49,8 +61,27 @@ FAMILIES = {
 Question = tuple[str, Observation, tuple[Action, ...]]  # goal, what is seen, what was done
 
 
-async def recorded(count: int) -> list[Question]:
-    """Questions of real episodes, suite and suite in turn."""
+def questions_of(episode: Episode) -> list[Question]:
+    return [
+        (episode.goal, step.observation, tuple(episode.actions[:at])) for at, step in enumerate(episode.steps)
+    ]
+
+
+def stored(folders: list[Path], count: int) -> list[Question]:
+    """Questions of episodes drawn from these stores (the same each time), store and store in turn."""
+    found: list[Question] = []
+    stores = [Store(folder) for folder in folders]
+    drawn = [random.Random(0).sample(sorted(store.ids()), len(store)) for store in stores]
+    for turn in zip(*drawn, strict=False):
+        for store, id in zip(stores, turn, strict=True):
+            found += questions_of(store.load(id))
+        if len(found) >= count:
+            break
+    return found[:count]
+
+
+async def played(count: int) -> list[Question]:
+    """Questions of episodes played now, suite and suite in turn."""
     found: list[Question] = []
     async with Browser() as browser:
         for seed in range(100):
@@ -60,10 +91,7 @@ async def recorded(count: int) -> list[Question]:
                     task = suite.task(families[seed % len(families)], seed)
                     episode = await roll_out(task, oracle_policy(task), env)
                     await env.close()
-                found += [
-                    (episode.goal, step.observation, tuple(episode.actions[:at]))
-                    for at, step in enumerate(episode.steps)
-                ]
+                found += questions_of(episode)
             if len(found) >= count:
                 break
     return found[:count]
@@ -135,97 +163,152 @@ def large(vocabulary: Any) -> tuple[Any, Any]:
     return Idefics3ForConditionalGeneration(config).eval(), processor
 
 
-async def timed(work: Callable[[], Awaitable[Any]]) -> tuple[float, Any]:
-    begun = time.perf_counter()
-    result = await work()
-    return 1000 * (time.perf_counter() - begun), result
+class Clock:
+    """Milliseconds of each side's steps, and the processor time of this process in them."""
+
+    def __init__(self) -> None:
+        self.took: dict[str, list[float]] = defaultdict(list)
+        self.busy: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def step(self, side: str) -> Iterator[None]:
+        begun, busy = time.perf_counter(), time.process_time()
+        yield
+        self.took[side].append(1000 * (time.perf_counter() - begun))
+        self.busy[side] += 1000 * (time.process_time() - busy)
+
+
+def server_busy() -> float:
+    """Milliseconds of processor time that the server, our child, has had."""
+    servers = [child for child in psutil.Process().children() if "serve" in child.cmdline()]
+    return sum(1000 * sum(child.cpu_times()[:2]) for child in servers)
 
 
 async def measure(questions: list[Question], model: Path, slow: int) -> None:
     """All sides on each question in turn; the large model on the first `slow` only."""
     engine = Engine(model)  # the same model in this process, for `generate`; sets the threads as serving does
-    big, big_processor = large(engine.processor.tokenizer)
-    took: dict[str, list[float]] = defaultdict(list)
+    big, big_processor = large(engine.processor.tokenizer) if slow else (None, None)
+    clock = Clock()
     agree = invalid = 0
     tokens: list[tuple[int, int]] = []
     async with local_model(str(model)) as endpoint:
         policy = ModelPolicy(endpoint)
         await policy.decide(*questions[0])  # the first request loads and compiles what is needed
         plain(engine.model, engine.processor, questions[0])
+        before = server_busy()
         for number, question in enumerate(questions):
-            ms, decision = await timed(lambda question=question: policy.decide(*question))  # type: ignore[misc]
-            took["served"].append(ms)
+            with clock.step("served"):
+                decision = await policy.decide(*question)
             tokens.append((decision.prompt_tokens, decision.completion_tokens))
-            begun = time.perf_counter()
-            said = plain(engine.model, engine.processor, question)
-            took["plain"].append(1000 * (time.perf_counter() - begun))
+            with clock.step("plain"):
+                said = plain(engine.model, engine.processor, question)
             try:
                 agree += read(said, question[1]) == decision.action
             except ActionError:
                 invalid += 1
             if number < slow:
                 length = len(engine.processor.tokenizer(decision.said).input_ids) + 1
-                begun = time.perf_counter()
-                plain(big, big_processor, question, length)
-                took["large"].append(1000 * (time.perf_counter() - begun))
+                with clock.step("large"):
+                    plain(big, big_processor, question, length)
+        server = server_busy() - before
         await policy.close()
+    took, count = clock.took, len(questions)
     for name, values in took.items():
         tail = quantiles(values, n=20)[-1] if len(values) > 1 else values[0]
         print(f"{name}: p50 {median(values):.1f} ms, p95 {tail:.1f} ms, {len(values)} steps")
-    asked, answered = (median(counts) for counts in zip(*tokens, strict=True))
-    print(f"tokens: {asked:.0f} asked and {answered:.0f} answered in the middle")
+    prompt, answer = (median(counts) for counts in zip(*tokens, strict=True))
+    print(f"tokens: {prompt:.0f} asked and {answer:.0f} answered in the middle")
     print(f"ratio to plain: {median(took['plain']) / median(took['served']):.2f}")
     if took["large"]:
         ratio = median(took["large"]) / median(took["served"][: len(took["large"])])
         print(f"ratio to large: {ratio:.1f}")
-    print(f"plain chose the same action in {agree} of {len(questions)}, no action of this page in {invalid}")
-    _where(engine, questions)
+    print(f"plain chose the same action in {agree} of {count}, no action of this page in {invalid}")
+    served = clock.busy["served"] + server
+    print(
+        f"processor time of a step: served {served / count:.1f} ms, {server / count:.1f} of it the server's; "
+        f"plain {clock.busy['plain'] / count:.1f}; ratio {clock.busy['plain'] / served:.2f}"
+    )
+    _where(engine, questions, served)
 
 
-def _where(engine: Engine, questions: list[Question]) -> None:
-    """Mean milliseconds of each part of a served answer, in this process, without HTTP."""
+def _asked(question: Question) -> bytes:
+    """The request that the actor's client sends."""
+    goal, look, history = question
+    said = prompts.messages("actor", prompts.actor_text(goal, look, history), look.screenshot, brief=True)
+    grammar = {"regex": action_regex(look, sources=[goal])}
+    return json.dumps({"messages": said, "max_tokens": 200, "structured_outputs": grammar}).encode()
+
+
+def _where(engine: Engine, questions: list[Question], served: float) -> None:
+    """Mean processor time of each part of a served answer, done again here; HTTP is what remains."""
     spent: dict[str, float] = defaultdict(float)
 
-    def watch(owner: Any, method: str, name: str) -> None:
+    def watch(owner: Any, method: str, name: str) -> Callable[..., Any]:
         inner = getattr(owner, method)
 
         def outer(*args: Any, **kwargs: Any) -> Any:
-            begun = time.perf_counter()
+            begun = time.thread_time()
             try:
                 return inner(*args, **kwargs)
             finally:
-                spent[name] += time.perf_counter() - begun
+                spent[name] += 1000 * (time.thread_time() - begun)
 
         setattr(owner, method, outer)
+        return outer
 
+    ask = watch(engine, "generate", "")
+    read_request = watch(asked, "read", "request read, PNG decoded")
+    watch(engine_module, "shrunk", "picture shrunk")
+    watch(engine, "_prepare", "prompt to tensors")
     watch(engine, "_automaton", "automaton")
-    watch(engine, "_prepare", "prompt and picture to tensors")
     watch(engine, "_prefill", "prompt through the model")
-    for goal, look, history in questions:
-        begun = time.perf_counter()
-        regex = action_regex(look, sources=[goal])
-        spent["expression"] += time.perf_counter() - begun
-        (message,) = prompts.messages(
-            "actor", prompts.actor_text(goal, look, history), look.screenshot, brief=True
-        )
-        parts, images = [], []
-        for part in message["content"]:
-            if part["type"] == "image_url":
-                images.append(
-                    Image.open(io.BytesIO(base64.b64decode(part["image_url"]["url"].split(",")[1])))
-                )
-            parts.append({"type": "image"} if part["type"] == "image_url" else part)
-        begun = time.perf_counter()
-        engine.generate([{"role": "user", "content": parts}], images, regex=regex, max_tokens=200)
-        spent["whole answer"] += time.perf_counter() - begun
-    inside = ("automaton", "prompt and picture to tensors", "prompt through the model")
-    spent["answer token by token"] = spent["whole answer"] - sum(spent[name] for name in inside)
-    print("where: " + ", ".join(f"{name} {1000 * s / len(questions):.1f}" for name, s in spent.items()))
+    for question in questions:
+        begun = time.thread_time()
+        body = _asked(question)
+        spent["request made"] += 1000 * (time.thread_time() - begun)
+        request = read_request(body, "")
+        ask(request.messages, request.images, regex=request.regex, max_tokens=request.max_tokens)
+    inside = ("picture shrunk", "prompt to tensors", "automaton", "prompt through the model")
+    spent["answer token by token"] = spent.pop("") - sum(spent[name] for name in inside)
+    spent["HTTP, and the answer parsed"] = served - sum(spent.values())
+    print("where: " + ", ".join(f"{name} {ms / len(questions):.1f}" for name, ms in spent.items()))
 
 
-async def run(steps: int, slow: int, model: str | None) -> None:
-    questions = await recorded(steps)
-    await measure(questions, await asyncio.to_thread(resolve, model), slow)
+def agree(questions: list[Question], model: Path) -> None:
+    """How often the engine's own forward pass, and `generate`, choose the action that `transformers` does."""
+    engine = Engine(model)
+    own, theirs = engine._forward, Transformers(engine.model)
+    same = alike = free = 0
+    for question in questions:
+        request = asked.read(_asked(question), "")
+        texts = []
+        for forward in (own, theirs):
+            engine._forward, engine._kept = forward, None
+            [answer] = engine.generate(
+                request.messages, request.images, regex=request.regex, max_tokens=request.max_tokens
+            )
+            texts.append(answer.text)
+        actions = [read(text, question[1]) for text in texts]
+        same += actions[0] == actions[1]
+        alike += texts[0] == texts[1]
+        try:
+            free += read(plain(engine.model, engine.processor, question), question[1]) == actions[0]
+        except ActionError:
+            continue
+    count = len(questions)
+    print(
+        f"the engine's forward pass and transformers': the same action in {same} of {count} ({alike} texts)"
+    )
+    print(f"generate, held to no grammar: the same action in {free} of {count}")
+
+
+async def run(args: argparse.Namespace) -> None:
+    questions = stored(args.data, args.steps) if args.data else await played(args.steps)
+    model = await asyncio.to_thread(resolve, args.model)
+    if args.agree:
+        agree(questions, model)
+    else:
+        await measure(questions, model, args.large)
 
 
 def main() -> None:
@@ -233,8 +316,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=120, help="questions (default: 120)")
     parser.add_argument("--large", type=int, default=20, help="of them for the large model (default: 20)")
     parser.add_argument("--model", help="folder or version (default: the champion, else the released one)")
-    args = parser.parse_args()
-    asyncio.run(run(args.steps, args.large, args.model))
+    parser.add_argument("--data", type=Path, nargs="+", help="stores of episodes (default: play some now)")
+    parser.add_argument("--agree", action="store_true", help="compare the actions, time nothing")
+    asyncio.run(run(parser.parse_args()))
 
 
 if __name__ == "__main__":

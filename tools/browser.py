@@ -51,6 +51,8 @@ from tools.environment import EnvironmentDown, Start, origin
 from tools.observation import Box, Element, Observation, Table, shorten
 
 NAVIGATION_SECONDS = 10.0
+OPENING_SECONDS = 20.0  # for a tab, or to close one
+OPENINGS = 3  # times a tab is tried for
 SETTLE_SECONDS = 2.0
 STILL_SECONDS = 0.5  # for a page that moved while it was looked at
 NAVIGATIONS = frozenset({"goto", "go_back"})
@@ -349,7 +351,22 @@ class BrowserEnvironment(Acting):
 
     async def _open(self, url: str) -> None:
         """A fresh context and tab, at `url`. Raises EnvironmentDown."""
-        chromium = await self._browser.chromium()
+        problem = "it died"
+        for _ in range(OPENINGS):
+            chromium = await self._browser.chromium()
+            try:
+                async with asyncio.timeout(OPENING_SECONDS):
+                    await self._fresh(chromium)
+                break
+            except (Error, TimeoutError) as error:  # it died just now, before or while it was asked
+                problem = shorten(str(error), 200) or problem
+                await self._close_context(keep_files=True)
+        else:
+            raise EnvironmentDown(f"the browser opens no tab ({problem}); is this machine out of memory?")
+        await self._go(url)
+
+    async def _fresh(self, chromium: Chromium) -> None:
+        """A context and a tab of it."""
         width, height = self._start.viewport
         context = await chromium.new_context(
             viewport={"width": width, "height": height},
@@ -382,7 +399,6 @@ class BrowserEnvironment(Acting):
             await context.add_cookies(self._cookies)
         self._pages, self._tab = [], 0
         await context.new_page()
-        await self._go(url)
 
     def _wall(self) -> ProxySettings | None:
         """A proxy that is not there, for all but the allowed origins.
@@ -425,8 +441,14 @@ class BrowserEnvironment(Acting):
             return True
         dead = self._pages.pop(self._tab)
         self._tab = len(self._pages)
-        await context.new_page()
-        await dead.close()
+        try:
+            async with asyncio.timeout(OPENING_SECONDS):
+                await context.new_page()
+                await dead.close()
+        except (Error, TimeoutError):  # the whole browser has gone, meanwhile
+            await self._close_context(keep_files=True)
+            await self._open(self._good)
+            return True
         await self._go(self._good)
         return True
 
@@ -435,10 +457,13 @@ class BrowserEnvironment(Acting):
         for task in [*self._parked, *self._saving]:
             task.cancel()
         if context is not None and context.browser is not None and context.browser.is_connected():
-            for dialog in self._dialogs:
-                await dialog.dismiss()
+            with suppress(Error, TimeoutError):  # one that dies meanwhile is closed, too
+                async with asyncio.timeout(OPENING_SECONDS):
+                    for dialog in self._dialogs:
+                        with suppress(Error):
+                            await dialog.dismiss()
+                    await context.close()
             self._dialogs.clear()
-            await context.close()
         if not keep_files:
             self._remove_files()
 
@@ -603,7 +628,8 @@ class BrowserEnvironment(Acting):
             return said
         url = self.page.url
         if len(self._pages) > 1 and self._blocked is not None and url in ("about:blank", ":", ""):
-            await self.page.close()  # a new tab that was not let go anywhere
+            with suppress(Error):
+                await self.page.close()  # a new tab that was not let go anywhere
         elif (said or error) and await self._is_error_page():
             await self._go(self._good)
             return said or error
@@ -615,7 +641,10 @@ class BrowserEnvironment(Acting):
     async def _is_error_page(self) -> bool:
         """Whether the browser's own "can't be reached" page is shown; its `url` is the wanted page's."""
         try:
-            return str(await self.page.evaluate("location.href")).startswith(ERROR_PAGE)
+            where = await self._interruptible(self.page.evaluate("location.href"), ACTION_SECONDS)
+            return str(where).startswith(ERROR_PAGE)
+        except (_Interrupted, ActionFailed):
+            return False
         except Error as error:
             self._lost(error)
             return False

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from tools.actions import ACTIONS, quote
 from tools.observation import EDITABLE, Element, Observation, shorten
@@ -110,18 +111,25 @@ def copied(sources: Iterable[str]) -> str:
 
     Surrounding punctuation may be left off: `"Ada".` in a source allows `Ada`.
     """
-    runs: set[str] = set()
-    for source in sources:
-        for quoted in re.findall(r'"([^"]*)"', source):
-            runs.add(re.escape(quote(quoted)[1:-1]))
-        words = re.findall(r"\S+", source)
-        for start in range(len(words)):
-            run = ""
-            for word in reversed(words[start : start + LONGEST_COPY]):
-                run = _word(word) + (f"(?: {run})?" if run else "")
-            runs.add(run)
+    runs = {run for source in sources for run in _runs(source)}
     # Longest alternatives first does not matter for viability: a partial match tries them all.
     return '"(?:' + "|".join([FIGURES, *sorted(runs)]) + ')?"'
+
+
+@lru_cache(1024)
+def _runs(source: str) -> tuple[str, ...]:
+    """An expression for each word that a run can begin with, and the quoted parts as they stand.
+
+    Kept, for the goal is the same at each step and most names are on the page before too.
+    """
+    runs = [re.escape(quote(quoted)[1:-1]) for quoted in re.findall(r'"([^"]*)"', source)]
+    words = re.findall(r"\S+", source)
+    for start in range(len(words)):
+        run = ""
+        for word in reversed(words[start : start + LONGEST_COPY]):
+            run = _word(word) + (f"(?: {run})?" if run else "")
+        runs.append(run)
+    return tuple(runs)
 
 
 def _word(word: str) -> str:

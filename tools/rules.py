@@ -10,6 +10,9 @@
     [secrets]
     password = ["https://login.example"]    # may be typed there too, besides where the task started
 
+    [rails]
+    folder = "rails"                        # NeMo Guardrails' rails are asked too (`rails.py`)
+
 Found as shopfloor.toml is: in the working directory, else in the state folder. What is not written stays as
 `guard.py` has it, and what that never does (other folders' files, `javascript:` addresses) no file allows.
 
@@ -40,6 +43,7 @@ class Rules:
     secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     home: str = ""
     path: Path | None = None  # None: nothing is written, guard.py's own rulings are in force
+    rails: Path | None = None  # a folder of further rails
 
     def ruling(self, where: str, kind: Kind) -> Ruling | None:
         """What is written for this kind at this origin, if anything; an origin's own table goes first."""
@@ -63,13 +67,29 @@ def load() -> Rules:
         return Rules()
     written = settings.read_toml(path)
     secrets = written.pop("secrets", {})
+    rails = written.pop("rails", None)
     for name, table in written.items():
         _check_table(path, name, table)
     if not isinstance(secrets, dict) or not all(isinstance(o, list) for o in secrets.values()):
         raise settings.SettingsError(f'{path}: write secrets as password = ["https://login.example"]')
     for place in (place for places in secrets.values() for place in places):
         _check_origin(path, place)
-    return Rules(written, {name.lower(): tuple(places) for name, places in secrets.items()}, path=path)
+    given = {name.lower(): tuple(places) for name, places in secrets.items()}
+    return Rules(written, given, path=path, rails=None if rails is None else _folder(path, rails))
+
+
+def _folder(path: Path, table: Any) -> Path:
+    """The folder named under `[rails]`, from where the policy file lies."""
+    match table:
+        case {"folder": str(name), **rest} if not rest:
+            folder = path.parent / name
+        case _:
+            raise settings.SettingsError(f'{path}: write [rails] with one line below it, folder = "rails"')
+    if not any((folder / name).is_file() for name in ("config.yml", "config.yaml")):
+        raise settings.SettingsError(
+            f"{path}: {folder} is no folder of NeMo Guardrails; it has no config.yml"
+        )
+    return folder.absolute()
 
 
 def _check_table(path: Path, name: str, table: Any) -> None:

@@ -53,6 +53,15 @@ def _url(text: str) -> str:
     return text
 
 
+def _trace(text: str) -> str | None:
+    if text.startswith(("http://", "https://")):
+        return text
+    try:
+        return "on" if _flag(text) else None
+    except ValueError as error:
+        raise ValueError("write true, false, or the address of an MLflow server") from error
+
+
 def _setting(doc: str, read: Callable[[str], Any] = str, default: Any = None) -> Any:
     return field(default=default, metadata={"doc": doc, "read": read})
 
@@ -84,6 +93,7 @@ class Settings:
     actor_grammar: bool = _setting("as model_grammar", _flag, False)
     teacher_url: str | None = _setting("the endpoint that makes training data", _url)
     teacher_model: str | None = _setting("the model to ask for there")
+    trace: str | None = _setting("keep each task's trace in MLflow: true, or a server's address", _trace)
 
 
 @dataclass(frozen=True)

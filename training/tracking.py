@@ -4,7 +4,8 @@
         run.log_metrics({"loss": 0.4}, step=10)
 
 The run is MLflow's active one meanwhile, so TRL's `report_to="mlflow"` writes into it. Look at it with
-`mlflow ui --backend-store-uri sqlite:///.shopfloor/mlflow.db`. MLflow's types stay here and in `registry.py`.
+`mlflow ui --backend-store-uri sqlite:///.shopfloor/mlflow.db`. MLflow's types stay here, in `registry.py`
+and in `traces.py`.
 
 Not covered: model versions and their aliases (`registry.py`).
 """
@@ -55,7 +56,7 @@ def start_run(kind: str, params: Mapping[str, object], data: Path | None = None)
     if data is not None:
         tags |= {"data": str(data), "data_digest": digest(data)}
     nested = mlflow.active_run() is not None
-    run = mlflow.start_run(experiment_id=_experiment(mlflow, kind), nested=nested, tags=tags)
+    run = mlflow.start_run(experiment_id=experiment(mlflow, kind), nested=nested, tags=tags)
     status = "FAILED"
     try:
         mlflow.log_params(dict(params))
@@ -68,14 +69,14 @@ def start_run(kind: str, params: Mapping[str, object], data: Path | None = None)
         mlflow.end_run(status)
 
 
-def connect() -> ModuleType:
-    """MLflow, set to the state folder's database; the first time in a folder takes seconds."""
+def connect(server: str | None = None) -> ModuleType:
+    """MLflow, set to a server or else to the state folder's database; the first time there takes seconds."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when it is imported
     import mlflow
 
     for chatty in ("mlflow", "alembic"):  # after the import, which sets them to INFO
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    uri = f"sqlite:///{database()}"
+    uri = server or f"sqlite:///{database()}"
     if mlflow.get_tracking_uri() != uri:
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
@@ -105,9 +106,12 @@ def digest(data: Path, skip: str | None = None) -> str:
     return total.hexdigest()
 
 
-def _experiment(mlflow: ModuleType, kind: str) -> str:
+def experiment(mlflow: ModuleType, kind: str) -> str:
+    """The id of the experiment of that name, made if missing."""
     found = mlflow.get_experiment_by_name(kind)
     if found is not None:
         return str(found.experiment_id)
+    if not mlflow.get_tracking_uri().startswith("sqlite:"):
+        return str(mlflow.create_experiment(kind))
     # Set by hand: MLflow's default for a SQLite store is ./mlruns of wherever one happens to stand.
     return str(mlflow.create_experiment(kind, artifact_location=str(home() / "artifacts" / kind)))

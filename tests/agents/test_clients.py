@@ -1,5 +1,8 @@
 """Endpoints from the environment, and clear ends where a model can't be asked."""
 
+import asyncio
+import time
+
 import pytest
 
 from agents.clients import ChatModel, Endpoint, EndpointUnset, ModelDown, endpoint_for
@@ -77,3 +80,24 @@ async def test_nobody_listening_is_said_plainly() -> None:
     with pytest.raises(ModelDown, match="can't be reached; start it"):
         await model.ask(HELLO)
     await model.close()
+
+
+async def test_an_answer_that_drips_ends_too() -> None:
+    """A byte now and then keeps every single read in time; the whole answer has a time of its own."""
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b" ")
+            await asyncio.sleep(0.1)
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    model = ChatModel(Endpoint(f"http://127.0.0.1:{port}/v1", "m"), timeout=1.0, retries=0)
+    began = time.monotonic()
+    with pytest.raises(ModelDown, match="did not answer in time"):
+        await model.ask(HELLO)
+    assert time.monotonic() - began < 20
+    await model.close()
+    server.close()

@@ -180,11 +180,20 @@ async def test_a_script_that_fails_goes_back_to_the_coder_with_its_line(page: Ru
     assert [by for _, _, by in result.steps] == ["script", "script", "reviewer"]
 
 
-async def test_a_script_that_never_works_ends_clearly(page: Run) -> None:
+async def test_scripts_that_never_work_end_clearly(page: Run) -> None:
     """After three tries the job ends with the reason."""
-    result = await page.go(["import os\nos.remove('x')"])
+    result = await page.go([f"import os\nos.remove('{name}')" for name in "xyz"])
     assert result.outcome == "not done" and len(page.server.texts("plan:")) == 3
-    assert "the script failed: line 2, os.remove('x'): FileNotFoundError" in result.reason
+    assert "the script failed: line 2, os.remove('z'): FileNotFoundError" in result.reason
+
+
+async def test_a_script_that_failed_is_not_run_again_but_left_to_the_actor(page: Run) -> None:
+    """A coder that has no other plan: the second time the actor does the whole goal, step by step."""
+    script = 'fill(textbox("Total"), "7")\nx = read_table("Price")'
+    result = await page.go([script], {"act:": [pick("Save"), 'send_msg_to_user("done")']})
+    assert result.outcome == "done" and "saved 7" in await page.shown()
+    assert [by for _, _, by in result.steps] == ["script", "actor", "actor"]
+    assert "the script that failed, again; the actor goes step by step" in page.said("coder")
 
 
 @pytest.mark.parametrize(

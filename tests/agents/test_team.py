@@ -10,11 +10,13 @@ import pytest
 from agents.clients import Endpoint
 from agents.job import Event, Request
 from agents.scripted import Answer, ScriptedServer, pick
+from agents.spans import Span, span, spent
 from agents.team import TeamResult, remember, run_team
 from tools.actions import Action
 from tools.environment import Start
 from tools.memory import Memory
 from tools.observation import Box, Element, Observation
+from tools.rules import Rules
 
 DONE = 'send_msg_to_user("done")'
 
@@ -321,3 +323,83 @@ async def test_a_yes_is_good_once() -> None:
     result = await run.go("Delete everything")
     assert result.outcome == "refused" and len(run.requests) == 2
     assert result.terms is not None and result.terms.what == 'click(button("Delete all"))'
+
+
+async def test_a_goal_that_a_rail_forbids_is_not_worked_on(tmp_path: Path) -> None:
+    """No model is asked and nothing done. A plan is judged by the rails before the reviewer sees it."""
+    (tmp_path / "config.yml").write_text(
+        "models: []\nrails:\n  input: {flows: [g]}\n  output: {flows: [a]}\n"
+    )
+    (tmp_path / "rails.co").write_text(
+        'define flow g\n  if "Mallory" in $goal\n    bot forbid\n    stop\n\n'
+        'define flow a\n  if "Save" in $what\n    bot forbid\n    stop\n\ndefine bot forbid\n  "not here"\n'
+    )
+    run = start({"plan:": ['fill(textbox("Name"), "Ada")\nclick(button("Save"))', "act(goal)"]})
+    result = await run.go("Write to Mallory", rules=Rules(rails=tmp_path))
+    assert (result.outcome, result.reason.split(":")[0]) == ("refused", "the policy refuses the goal")
+    assert "not here" in result.reason and not run.server.asked and not run.env.done
+    run = start(run.server.script)
+    result = await run.go("Save a note", rules=Rules(rails=tmp_path))
+    assert result.outcome == "done" and not run.env.done
+    assert (
+        'the rail "a" says: not here' in run.server.texts("plan:")[1]
+        and len(run.server.texts("check plan:")) == 1
+    )
+
+
+def tree(root: Span) -> list[str]:
+    """Kind and name of each span, indented by its depth."""
+    below = [f" {line}" for inner in root.inner for line in tree(inner)]
+    return [f"{root.kind} {root.name}", *below]
+
+
+async def test_what_a_task_was_made_of() -> None:
+    """Each turn holds its model's calls, each action what policy and person said; in order, with times,
+    through AutoGen. A role's cost is that of its calls."""
+    run = start({"act:": [pick("Delete all"), "click(99)", pick("OK"), DONE]}, yes=True)
+    with span("task", "whole") as root:
+        result = await run.go("Delete everything")
+    assert tree(root) == [
+        "task whole",
+        " team Delete everything",
+        "  turn coder",
+        "   model coder",
+        "  turn reviewer",
+        "   model reviewer",
+        "  turn actor",
+        "   model actor",
+        '   action "Delete all" click(3)',
+        '    policy "Delete all" click(3)',
+        "    person approve",
+        "   model actor",
+        "   model actor",
+        '   action "OK" click(1)',
+        '    policy "OK" click(1)',
+        "   model actor",
+        f"   action {DONE}",
+        f"    policy {DONE}",
+        "  turn reviewer",
+        "   model reviewer",
+    ]
+    cost = spent(root)
+    assert {role: c.calls for role, c in cost.items()} == {"coder": 1, "reviewer": 2, "actor": 4}
+    assert sum(c.prompt_tokens for c in cost.values()) == result.prompt_tokens
+    assert sum(c.completion_tokens for c in cost.values()) == result.completion_tokens
+    assert 0 < sum(c.seconds for c in cost.values()) < result.seconds
+    model = root.inner[0].inner[0].inner[0]
+    assert model.given["messages"][-1]["content"].endswith("plan:") and model.came["texts"] == ["act(goal)"]
+    assert "(a picture)" in model.given["messages"][-1]["content"] and root.began < model.began < root.ended
+
+
+async def test_a_place_to_work_that_says_nothing_ends_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step without an answer is waited for with a bound, and the job then says so."""
+    monkeypatch.setattr("agents.job.SILENCE", 0.2)
+    run = start({"act:": [pick("Save")]})
+
+    async def silent(action: Action) -> Observation:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    run.env.step = silent  # type: ignore[method-assign]
+    result = await run.go("Save a note for Ada")
+    assert (result.outcome, result.reason) == ("not done", "no answer from the page in 0.2 s; start again")

@@ -64,6 +64,13 @@ def test_one_task_on_the_help_desk_as_json(chromium_path: str, _own_home: Path) 
     said = json.loads(out)
     assert (said["outcome"], said["model"], len(said["steps"])) == ("done", "scripted", 2)
     assert said["prompt_tokens"] > 0 and said["seconds"] > 0
+    assert {role: cost["calls"] for role, cost in said["roles"].items()} == {
+        "coder": 1,
+        "reviewer": 2,
+        "actor": 2,
+    }
+    assert sum(cost["prompt_tokens"] for cost in said["roles"].values()) == said["prompt_tokens"]
+    assert re.search(r"actor  2 calls, \d+ \+ \d+ tokens, \d+\.\d s", err)
     assert "reviewer  approve" in err and "> send_msg_to_user" in err
     episode = Store(_own_home / "episodes").load(Path(said["episode"]).name)
     assert episode.task == "chat/helpdesk/0" and episode.goal == "Open the first page"
@@ -115,12 +122,24 @@ def test_a_secret_is_named_and_never_shown(
     code, out, err, server = chat(steps, task, "--url", page.as_uri())
     assert code == 2 and "set SHOPFLOOR_SECRET_PASSWORD" in err and not server.asked
     monkeypatch.setenv("SHOPFLOOR_SECRET_PASSWORD", "hunter2-hunter2")
+    monkeypatch.setenv("SHOPFLOOR_TRACE", "true")  # into the state folder, which is looked through below
     code, out, err, server = chat(steps, task, "--url", page.as_uri(), "--json")
     assert code == 0, err
     assert 'heading "{{password}}"' in server.texts("check result:")[0]  # the page has it: it was typed
     assert json.loads(out)["task"] == task and "hunter2" not in out + err + json.dumps(server.asked)
+    assert re.search(r"trace +tr-", err), err
     kept = [f for f in _own_home.rglob("*") if f.is_file()]
     assert len(kept) > 4 and not [f for f in kept if b"hunter2" in f.read_bytes()]
+
+
+def test_a_dead_tracking_server_breaks_no_task(
+    notes: str, chromium_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task is done, the exit code says so, and a line says that its trace is lost."""
+    monkeypatch.setenv("SHOPFLOOR_TRACE", "http://127.0.0.1:9")
+    code, out, err, _ = chat({"act:": [pick("Sort"), DONE]}, "Sort the notes", "--url", notes)
+    assert code == 0 and "done  done" in out and "Traceback" not in err
+    assert "trace  not kept: http://127.0.0.1:9" in out
 
 
 def test_ctrl_c_keeps_what_was_done(notes: str, chromium_path: str, _own_home: Path) -> None:

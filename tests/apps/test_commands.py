@@ -66,6 +66,7 @@ def test_verdict_program_plan_and_memory(tmp_path: Path, _own_home: Path, chromi
             ("/plan Sort them", "act(goal)"),
             ("/memory", "--no-memory"),
             ("/model", "actor: scripted"),
+            ("/undo", "changed the page in place"),
             ("/oops", "no /oops"),
         ):
             chat.types(line)

@@ -31,6 +31,11 @@ EXPRESSIONS = [
     "a{0}b",
     "(?:|a)b",
     "[^\\d]a",
+    "^(?:a|b(?:c|é)?)?$",
+    "a(?:b|(?:c|ab)?)b|c",
+    "(?:a|b)??c(?:a|b){2}(?:)",
+    "(?:^ab|c$)",
+    r"(?:a\||[)|(]|\(|b)c",
 ]
 ALPHABET = 'abc"1 éê€\n'
 
@@ -56,6 +61,26 @@ def test_characters_arrive_byte_by_byte() -> None:
     assert not automaton.advance(inside, b"a")
     assert not automaton.advance(automaton.start, b"\x80")
     assert automaton.start.least == 2
+
+
+def test_following_many_words() -> None:
+    """Of a sorted vocabulary exactly those words are found that can follow when each is tried by itself, with
+    the fewest bytes after it; at the beginning, inside a text, and inside a character."""
+    chance = random.Random(2)
+    for expression in (*EXPRESSIONS, ANY_TEXT, copied(["Ada Lovelace, é€", "a b c"])):
+        automaton = Automaton(expression)
+        texts = {"".join(chance.choice(ALPHABET) for _ in range(chance.randrange(1, 5))) for _ in range(150)}
+        words = {text.encode()[chance.randrange(2) :] for text in texts} - {b""}
+        listed = sorted((word, number) for number, word in enumerate(words))
+        place = automaton.start
+        for _ in range(6):
+            tried = ((number, automaton.advance(place, word)) for word, number in listed)
+            expected = [(number, after.least) for number, after in tried if after]
+            assert list(automaton.follow(place, listed)) == expected
+            ways = [p for b in range(256) if (p := automaton.advance(place, bytes([b])))]
+            if not ways:
+                break
+            place = chance.choice(ways)
 
 
 def test_least_falls_to_nothing() -> None:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from apps.forward import Cache, Llama, Transformers, forward
+from apps.sight import Sight
 from training import nano
 
 PICTURE = Image.effect_noise((300, 200), 60).convert("RGB")
@@ -62,6 +63,20 @@ def test_the_same_logits(tiny_model: Path, make: Any, picture: bool) -> None:
     for one, other in zip(*found, strict=True):
         assert torch.allclose(one, other, atol=2e-4), (one - other).abs().max()
     assert isinstance(caches[0], Cache) and caches[0].length == caches[1].get_seq_length() == length + 7
+
+
+@pytest.mark.parametrize("shown", [64, 40])
+def test_pictures_are_seen_as_by_transformers(tiny_model: Path, shown: int) -> None:
+    """Two pictures give the vectors that `transformers` gives, whole ones and ones that are padded."""
+    model, _ = loaded(tiny_model)
+    torch.manual_seed(2)
+    pixels = torch.rand(1, 2, 3, 64, 64) * 2 - 1
+    mask = torch.zeros(1, 2, 64, 64, dtype=torch.int64)
+    mask[:, :, :shown] = 1
+    with torch.inference_mode():
+        theirs = model.model.get_image_features(pixel_values=pixels, pixel_attention_mask=mask)
+        ours = Sight(model.model).look(pixels, mask)
+    assert torch.allclose(ours, torch.cat(list(theirs.pooler_output)), atol=1e-5)
 
 
 def test_a_fork_leaves_the_prompt_as_it_was(tiny_model: Path) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import Browser as Chromium
 
 from tools.actions import parse
 from tools.browser import Browser, BrowserEnvironment
-from tools.environment import Start
+from tools.environment import EnvironmentDown, Start
 from tools.observation import Observation
 
 PAGES = Path(__file__).parent / "pages"
@@ -238,6 +239,12 @@ async def test_a_dead_page_is_opened_again(env: BrowserEnvironment) -> None:
     assert seen.title == "Doing" and not seen.restarted
 
 
+async def kill(chromium: Chromium) -> None:
+    session = await chromium.new_browser_cdp_session()
+    processes = (await session.send("SystemInfo.getProcessInfo"))["processInfo"]
+    os.kill(next(p["id"] for p in processes if p["type"] == "browser"), signal.SIGKILL)
+
+
 async def test_a_killed_browser_is_started_again(server: str) -> None:
     """The whole browser killed mid-episode: started again, cookies kept, marked."""
     async with Browser() as own:
@@ -245,9 +252,37 @@ async def test_a_killed_browser_is_started_again(server: str) -> None:
         await env.reset(Start(f"{server}/"))
         seen = await do(env, f'goto("{server}/again")')
         assert "seen=yes" in seen.text()
-        session = await (await own.chromium()).new_browser_cdp_session()
-        processes = (await session.send("SystemInfo.getProcessInfo"))["processInfo"]
-        os.kill(next(p["id"] for p in processes if p["type"] == "browser"), signal.SIGKILL)
+        await kill(await own.chromium())
         seen = await env.step(parse('click(link("Away"))'))
         assert seen.restarted and "seen=yes" in seen.text() and seen.url == f"{server}/again"
         assert (await do(env, "noop()")).restarted is False
+
+
+@pytest.mark.parametrize("times", [1, 5])
+async def test_a_browser_killed_while_a_tab_is_opened(
+    server: str, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once is mended like any other death; one that dies whenever it is asked is an EnvironmentDown, no
+    Playwright error and no waiting without end. Closing what has died is quiet."""
+    async with Browser() as own:
+        env = own.environment()
+        await env.reset(Start(f"{server}/"))
+        real, killed = own.chromium, 0
+
+        async def dying() -> Chromium:
+            nonlocal killed
+            chromium = await real()
+            if killed < times:
+                killed += 1
+                await kill(chromium)
+            return chromium
+
+        await kill(await own.chromium())
+        monkeypatch.setattr(own, "chromium", dying)
+        if times == 1:
+            assert (await env.step(parse("noop()"))).restarted
+        else:
+            with pytest.raises(EnvironmentDown, match="opens no tab"):
+                await env.step(parse("noop()"))
+        assert killed == min(times, 3)
+        await env.close()
