@@ -41,7 +41,9 @@ from tools.x11.input import Input, NoKey
 from tools.x11.session import Session
 from tools.x11.windows import Window, Windows
 
-ACTION_SECONDS = 10.0  # typing a long text waits for the application after each burst
+ACTION_SECONDS = (
+    20.0  # each burst of a long text waits for the application, which a busy machine keeps waiting
+)
 OPEN_SECONDS = 20.0
 SETTLE_SECONDS = 2.0
 STILL_SECONDS = 0.06  # without a changed pixel
