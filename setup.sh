@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything `make run` and `make test` need, on Debian or Ubuntu with Python 3.11 or newer: a virtual environment
-# with the pinned packages, a Chromium that draws, and bubblewrap for scripts. Works as root, with passwordless sudo,
-# or as a user (who is told what to ask for). Run again, it goes on where it stopped.
+# with the pinned packages, a Chromium that draws, bubblewrap for scripts, and what a virtual desktop needs. Works as
+# root, with passwordless sudo, or as a user (who is told what to ask for). Run again, it goes on where it stopped.
 #
 # Not covered: a display for windows; `shopfloor doctor` says how to get one.
 set -euo pipefail
@@ -68,5 +68,11 @@ fi
 
 if ! command -v bwrap >/dev/null; then # only scripts need it, so nothing fails without
   debian bubblewrap libseccomp2 || say "scripts need it; as root: apt-get install bubblewrap libseccomp2"
+fi
+# Only desktop tasks need these, so nothing fails without. Which are missing the code itself says.
+desktop=$("$VENV/bin/python" -c 'from trajectories.desktop.suite import lacking; print(*lacking())')
+if [ -n "$desktop" ]; then
+  # shellcheck disable=SC2086 # several words
+  debian $desktop || say "desktop tasks need them; as root: apt-get install $desktop"
 fi
 say "ready"

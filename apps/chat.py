@@ -17,7 +17,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -29,24 +29,42 @@ from tools import rails, rules, secrets, settings
 if TYPE_CHECKING:
     from agents.clients import Endpoint
     from agents.prompts import Role
+    from apps.session import Place
     from apps.terminal import Terminal
+    from apps.undo import Trail
     from tools.memory import Memory
+    from tools.observation import Observation
+    from tools.rules import Rules
 
 QUIT = ("quit", "exit", "q")
+Opening = Callable[
+    [argparse.Namespace, AsyncExitStack, "Rules"],
+    Coroutine[Any, Any, "tuple[Trail, Observation, Place]"],
+]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    session.add_arguments(parser)
+    add_talking(parser)
+
+
+def add_talking(parser: argparse.ArgumentParser) -> None:
+    """What a conversation with the team can be told, wherever it works."""
     parser.add_argument(
         "task", nargs="?", metavar="TASK", help="what to do; without it, a prompt or piped lines"
     )
-    session.add_arguments(parser)
     parser.add_argument("--no-memory", action="store_true", help="neither look anything up nor keep anything")
 
 
 def run(args: argparse.Namespace) -> int:
+    return converse(args, session.opened_page, "browser, model" + ("" if args.url else " and help desk"))
+
+
+def converse(args: argparse.Namespace, opened: Opening, parts: str) -> int:
+    """Do the tasks that `args` or the terminal have where `opened` leads; `parts` says what is started."""
     problem = _misused(args)
     if problem:
-        print(f"shopfloor chat: {problem}", file=sys.stderr)
+        print(f"shopfloor {args.command}: {problem}", file=sys.stderr)
         return 2
     rails.ready(rules.load())  # what is wrong with policy or secrets is said before anything starts
     secrets.named_in(args.task or "")
@@ -54,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
     terminal = Terminal(machine=args.json)
     try:
-        return asyncio.run(_main(args, terminal))
+        return asyncio.run(_main(args, terminal, opened, parts))
     except asyncio.CancelledError:
         terminal.say("interrupted; finished tasks are kept")
         return 130
@@ -68,11 +86,11 @@ def _misused(args: argparse.Namespace) -> str | None:
     return session.misused(args)
 
 
-async def _main(args: argparse.Namespace, terminal: Terminal) -> int:
+async def _main(args: argparse.Namespace, terminal: Terminal, opened: Opening, parts: str) -> int:
     interrupt = Interrupt(terminal.say)
     async with AsyncExitStack() as stack:
-        with terminal.busy("starting browser, model" + ("" if args.url else " and help desk") + " …"):
-            at, endpoints = await _start(args, stack, terminal, interrupt)
+        with terminal.busy(f"starting {parts} …"):
+            at, endpoints = await _start(args, stack, terminal, interrupt, opened)
         results = []
         async for task in _tasks(at, args.task):
             if terminal.interactive and task.startswith("/"):
@@ -86,7 +104,8 @@ async def _main(args: argparse.Namespace, terminal: Terminal) -> int:
         await at.closed()
     outcomes = {r["outcome"] for r in results}
     if not results and not terminal.interactive:
-        print('shopfloor chat: no task; write shopfloor chat "TASK", or one a line on stdin', file=sys.stderr)
+        wanted = f'write shopfloor {args.command} "TASK", or one a line on stdin'
+        print(f"shopfloor {args.command}: no task; {wanted}", file=sys.stderr)
         return 2
     if terminal.interactive and args.task is None:
         return 0  # the person has seen how each one ended
@@ -98,7 +117,11 @@ def _json(args: argparse.Namespace, results: list[dict[str, Any]]) -> str:
 
 
 async def _start(
-    args: argparse.Namespace, stack: AsyncExitStack, terminal: Terminal, interrupt: Interrupt
+    args: argparse.Namespace,
+    stack: AsyncExitStack,
+    terminal: Terminal,
+    interrupt: Interrupt,
+    opening: Opening,
 ) -> tuple[Session, dict[Role, Endpoint]]:
     """Bring up everything at the same time; the session, and who plays which role."""
     from agents.clients import ROLES, endpoint_for
@@ -123,7 +146,7 @@ async def _start(
 
     async with asyncio.TaskGroup() as group:
         model = group.create_task(models())
-        opened = group.create_task(session.opened_page(args, stack, policy))
+        opened = group.create_task(opening(args, stack, policy))
     from agents.effort import EFFORTS
     from agents.team import run_team  # AutoGen: seconds, while nothing waits for it
 

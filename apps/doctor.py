@@ -231,9 +231,7 @@ def memory() -> Check:
 
 def display() -> Check:
     name = os.environ.get("DISPLAY", "")
-    mend = (
-        "only for browser windows and desktops: log in graphically, or apt-get install xvfb and use xvfb-run"
-    )
+    mend = "only for browser windows: log in graphically, or apt-get install xvfb and use xvfb-run"
     if not name:
         return Check("display", "warn", "DISPLAY is not set: no windows, headless only", mend)
     if name.startswith(":"):
@@ -244,6 +242,29 @@ def display() -> Check:
             except OSError as error:
                 return Check("display", "warn", f"DISPLAY={name}, but {address}: {error.strerror}", mend)
     return Check("display", "ok", f"DISPLAY={name}")
+
+
+def desktop() -> Check:
+    """Starts a virtual desktop and stops it again; only desktop tasks need one."""
+    from tools.x11.session import Session, boxes
+    from trajectories.desktop.suite import lacking
+
+    async def tried() -> str:
+        session = await Session.start((640, 480))
+        await session.stop()
+        return session.display
+
+    if packages := lacking():
+        mend = f"only for desktop tasks; as root: apt-get install {' '.join(packages)}"
+        return Check("desktop", "warn", f"{len(packages)} Debian packages are missing", mend)
+    try:
+        shown = asyncio.run(tried())
+    except EnvironmentDown as error:
+        return Check("desktop", "warn", str(error), "is the machine overloaded? try again")
+    if not boxes():
+        mend = "as root: apt-get install bubblewrap (or allow unprivileged user namespaces)"
+        return Check("desktop", "warn", "a virtual desktop starts; its applications are not boxed in", mend)
+    return Check("desktop", "ok", f"a virtual desktop starts (at {shown}); its applications are boxed in")
 
 
 def sandbox() -> Check:
@@ -326,5 +347,6 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "model": model,
     "memory": memory,
     "sandbox": sandbox,
+    "desktop": desktop,
     "display": display,
 }

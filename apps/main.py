@@ -25,6 +25,7 @@ from tools import settings
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "chat": ("apps.chat", "give the team a task, or talk to it"),
+    "desktop": ("apps.desktop", "give the team a task on a Linux desktop of its own"),
     "replay": ("apps.replay", "run what worked before again, with other values and no model"),
     "feedback": ("apps.feedback", "say whether what was done was right; training learns from it"),
     "explore": ("apps.explore", "find out what can be done in a web app, by trying"),
@@ -112,8 +113,8 @@ def _version(argv: Sequence[str]) -> str:
 
 def explain(error: BaseException) -> tuple[int, str] | None:
     """Exit code and line for an error that a person can mend; None for any other, which is a bug of ours."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]  # a task group wraps what happened in it
+    while isinstance(error, BaseExceptionGroup) and len({str(e) for e in error.exceptions}) == 1:
+        error = error.exceptions[0]  # a task group wraps what happened in it, to all of its workers alike
     from agents.clients import EndpointUnset, ModelDown
     from tools.environment import EnvironmentDown
     from tools.memory import MemoryDown

@@ -40,16 +40,21 @@ HELP = 'type an action such as "Save" click(5), or: look, undo, continue, stop'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What every session at a terminal can be told."""
+    """What every session in a browser can be told."""
     parser.add_argument("--url", help="the page to work on; without it the demo help desk is started")
+    parser.add_argument("--headed", action="store_true", help="show the browser's window")
+    parser.add_argument("--seed", type=int, default=0, help="the help desk's data and look")
+    add_working(parser)
+
+
+def add_working(parser: argparse.ArgumentParser) -> None:
+    """What every session at a terminal can be told, wherever it works."""
     parser.add_argument(
         "--yes", action="store_true", help="approve what would be asked (never what is refused)"
     )
-    parser.add_argument("--headed", action="store_true", help="show the browser's window")
     parser.add_argument(
         "--json", action="store_true", help="one JSON object on stdout, and nothing else there"
     )
-    parser.add_argument("--seed", type=int, default=0, help="the help desk's data and look")
     parser.add_argument(
         "--effort", choices=settings.EFFORTS, help="what a decision may cost (default: as set, medium)"
     )
@@ -58,8 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def misused(args: argparse.Namespace) -> str | None:
     """What is wrong with those, and the mend."""
-    if args.url and urlsplit(args.url).scheme not in ("http", "https", "file"):
-        return f"--url {args.url} is no address; write it as http://host/path"
+    url = getattr(args, "url", None)  # a desktop has none
+    if url and urlsplit(url).scheme not in ("http", "https", "file"):
+        return f"--url {url} is no address; write it as http://host/path"
     if args.max_steps < 1:
         return "--max-steps must be at least 1"
     return None

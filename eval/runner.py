@@ -26,7 +26,7 @@ from tools.version import commit
 from trajectories.episode import Episode
 from trajectories.rollout import episode_id, roll_out
 from trajectories.store import Store
-from trajectories.suites import open_suite
+from trajectories.suites import open_suite, open_workplace
 from trajectories.tasks import HELD_OUT_FROM, Suite, Task
 
 SEEDS_APART = 10_000  # an evaluation's seeds; the next `seed` begins after them
@@ -99,18 +99,16 @@ async def evaluate(
     protocol: str = "",
     seeds_of: Mapping[str, Sequence[int]] | None = None,
 ) -> Report:
-    """Run `episodes` held-out tasks of each family (None: all) with `workers` at once in one browser.
+    """Run `episodes` held-out tasks of each family (None: all) with `workers` at once.
 
     `seeds_of` gives each family's seeds instead, those of a published `protocol`.
 
     `attempt` does a whole task, for what is no `Policy` (the team); otherwise `make_policy` is rolled out.
     With `store`, episodes are kept there, and those of the same commit, model and settings are not run again;
     `model` should therefore name the weights, not only the family.
-    Raises ValueError for families that the suite has not, EnvironmentDown where there is no browser.
+    Raises ValueError for families that the suite has not, EnvironmentDown where there is none.
     """
     from asyncio import TaskGroup, to_thread
-
-    from tools.browser import Browser
 
     of = open_(suite)
     known = (*of.families, *of.scripted)
@@ -128,11 +126,11 @@ async def evaluate(
     kept = set(store.ids()) if store is not None else set()
     done: list[Episode] = []
 
-    async with Browser() as browser, TaskGroup() as group:
+    async with open_workplace(suite) as workplace, TaskGroup() as group:
 
         async def worker() -> None:
             async with open_(suite) as opened:
-                env = browser.environment()
+                env = workplace.environment()
                 try:
                     for family, s in queue:
                         task = opened.task(family, s)
@@ -145,7 +143,7 @@ async def evaluate(
                                 if episode.ended != "error":
                                     break
                                 await env.close()
-                                env = browser.environment()
+                                env = workplace.environment()
                                 if last or episode.goal:  # without a goal it had not begun: that is no result
                                     break
                             if store is not None:

@@ -30,7 +30,7 @@ from tools.version import commit
 from trajectories.episode import Episode
 from trajectories.nearmiss import NearMissPolicy
 from trajectories.rollout import Job, do, oracle_policy
-from trajectories.suites import open_suite
+from trajectories.suites import open_suite, open_workplace
 from trajectories.tasks import Suite, Task
 
 Side = Literal["good", "near_miss"]
@@ -100,15 +100,13 @@ async def measure(
     model: str = "",
     progress: Callable[[Pair], None] = lambda pair: None,
 ) -> Verdicts:
-    """Ask on `episodes` pairs of each family, with `workers` families at once in one browser.
+    """Ask on `episodes` pairs of each family, with `workers` families at once.
 
     A family that gives fewer pairs from `TRIES` times as many seeds counts with those; one that gives none is
     left out. Whatever `ask` raises ends it. Raises ValueError for episodes or a seed out of range,
-    EnvironmentDown where there is no browser.
+    EnvironmentDown where there is no place to work.
     """
     from asyncio import TaskGroup
-
-    from tools.browser import Browser
 
     seeds(seed, episodes)
     tried = seeds(seed, min(TRIES * episodes, SEEDS_APART))
@@ -116,11 +114,11 @@ async def measure(
     found: dict[str, list[Pair]] = {}
     left_out: dict[str, str] = {}
 
-    async with Browser() as browser, TaskGroup() as group:
+    async with open_workplace(suite) as workplace, TaskGroup() as group:
 
         async def worker() -> None:
             async with open_suite(suite) as opened:
-                env = browser.environment()
+                env = workplace.environment()
                 try:
                     for family in queue:
                         own = found[family] = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -23,6 +24,10 @@ class Start:
     uploads are read from and downloads are written to; None means an empty temporary one. With `writes` off
     nothing but GET and HEAD leaves the browser. `session` is who is signed in: cookies and storage as
     `BrowserEnvironment.session` gives them; it holds secrets and belongs in no file.
+
+    On a desktop `url` is an application, `app:mousepad`, with files of the folder after it if any
+    (`app:mousepad?notes.txt`); `app:desktop` is an empty one. `origins` are the applications that may be
+    opened, `viewport` is the screen, and `files` the home folder that applications find.
     """
 
     url: str
@@ -55,11 +60,23 @@ class Environment(Protocol):
     async def close(self) -> None: ...
 
 
+class Workplace(Protocol):
+    """Where environments are had side by side: one browser, or as many desktops. An async context manager."""
+
+    def environment(self) -> Environment: ...
+
+    async def __aenter__(self) -> Workplace: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
 class EnvironmentDown(RuntimeError):
     """The place to work can't be used at all; the message says what to do."""
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port: `http://127.0.0.1:8000`; `file://` for files."""
+    """Scheme, host and port: `http://127.0.0.1:8000`; `file://` for files; `app:mousepad` on a desktop."""
     split = urlsplit(url)
-    return f"{split.scheme}://{split.netloc}"
+    return f"app:{split.path}" if split.scheme == "app" else f"{split.scheme}://{split.netloc}"

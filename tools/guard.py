@@ -18,6 +18,7 @@ from tools.environment import origin
 from tools.observation import Box, Element, Observation, shorten
 from tools.rules import Kind, Rules, Ruling
 from tools.slots import SLOT
+from tools.x11.applications import DESKTOP, HARMLESS, TERMINALS
 
 MONEY = re.compile(
     r"\b(pay|buy|purchase|check ?out|place (?:the |my |your )?order|order now|payment|donate|subscribe"
@@ -26,7 +27,7 @@ MONEY = re.compile(
 )
 IRREVERSIBLE = re.compile(
     r"\b(delete|remove|erase|destroy|wipe|purge|discard|drop|revoke|terminate|deactivate|disable account"
-    r"|unsubscribe|resolve|send|publish|post|tweet|format|factory reset|close"
+    r"|unsubscribe|overwrite|resolve|send|publish|post|tweet|format|factory reset|close"
     r"|cancel (?:\w+ )?(?:subscription|order|account|booking|membership|plan|ticket))\b",
     re.IGNORECASE,
 )
@@ -53,6 +54,8 @@ LONG_NAME = {
 }  # words; a longer link is a title ("Remove the old invoice, please"), not a command
 LONGEST_NAME = 8
 BUILT_IN = Rules()
+OVERWRITES = re.compile(r"\boverwrite\b|already exists", re.IGNORECASE)
+SENDING = re.compile(r"Enter$|Return$|Insert$|Control\+[mMjJ]$|\+[vV]$")  # keys that end a line, or paste
 NEAR = 120.0  # CSS pixels above or below: what an OK without a dialog is about
 
 
@@ -86,8 +89,10 @@ def _assess(action: Action, observation: Observation, goal: str, rules: Rules) -
             path = str(action.args[1])
             if path.startswith(("/", "~", "\\")) or ".." in path.replace("\\", "/").split("/"):
                 return Verdict("secret", "refuse", f"{path} is outside the folder for uploads")
-        case "fill" | "keyboard_type":
+        case "fill" | "keyboard_type" if not (origin(observation.url) in TERMINALS and _sent_off(action)):
             return _typing(action, observation, goal, rules)
+    if origin(observation.url) in TERMINALS and _sent_off(action):
+        return Verdict("irreversible", "ask", "it runs a command in a terminal")
     thing = pressed(action, observation)
     if thing is not None:
         verdict = _command(thing, observation)
@@ -105,6 +110,8 @@ def _address(url: str, observation: Observation, goal: str, rules: Rules) -> Ver
         if does:
             return Verdict("irreversible", "ask", f'opening an address with "{does[0]}" in it may do that')
         return Verdict("read", "approve", "it stays on this site")
+    if there.scheme == "app":
+        return _application(origin(there.geturl()), rules)
     if there.scheme not in ("http", "https"):
         return Verdict("read", "refuse", f"{there.scheme}: addresses are not opened")
     if origin(there.geturl()) in (rules.home, *rules.opened):
@@ -112,6 +119,23 @@ def _address(url: str, observation: Observation, goal: str, rules: Rules) -> Ver
     if there.hostname and re.search(rf"(?<![\w.-]){re.escape(there.hostname)}(?![\w-])", goal):
         return Verdict("read", "ask", f"it leaves this site for {there.netloc}, which the goal names")
     return Verdict("read", "refuse", f"it leaves this site for {there.netloc}")
+
+
+def _application(name: str, rules: Rules) -> Verdict:
+    """The verdict on opening an application of the desktop, which is no web page's matter."""
+    if name == DESKTOP or name.removeprefix("app:") in HARMLESS or name in (rules.home, *rules.opened):
+        return Verdict("read", "approve", "it opens an application")
+    return Verdict(
+        "read", "refuse", f'{name} is opened only where policy.toml has ["{name}"] read = "approve"'
+    )
+
+
+def _sent_off(action: Action) -> bool:
+    """Whether the action ends a line, which a terminal then does."""
+    last = str(action.args[-1]) if action.args else ""
+    if action.name in ("fill", "keyboard_type"):
+        return "\n" in last or "\r" in last
+    return action.name in ("press", "keyboard_press") and bool(SENDING.search(last))
 
 
 def _typing(action: Action, observation: Observation, goal: str, rules: Rules) -> Verdict:
@@ -169,6 +193,8 @@ def _command(thing: Element | Named, observation: Observation) -> Verdict | None
     """A verdict on pressing something so named, if its name tells."""
     role, name = thing.role, thing.name
     dialog = dialog_box(observation)
+    if name.lower() in ("replace", "overwrite") and OVERWRITES.search(" ".join(around(thing, observation))):
+        return Verdict("irreversible", "ask", f'"{name}" overwrites what is there')
     about = " ".join(around(thing, observation)) if GO_AHEAD.match(name) else ""
     if about and (dialog is not None or MONEY.search(about) or IRREVERSIBLE.search(about)):
         said = about

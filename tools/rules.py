@@ -111,10 +111,10 @@ def _check_origin(path: Path, name: Any) -> None:
     if (
         isinstance(name, str)
         and name == origin(name).lower()
-        and name.startswith(("http://", "https://", "file://"))
+        and name.startswith(("http://", "https://", "file://", "app:"))
     ):
         return
     raise settings.SettingsError(
         f'{path}: "{name}" is no origin; write it as https://shop.example or http://127.0.0.1:8080 '
-        f'(no path, small letters), or "{ANYWHERE}" for any'
+        f'(no path, small letters), as app:mousepad on a desktop, or "{ANYWHERE}" for any'
     )

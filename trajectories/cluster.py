@@ -32,7 +32,7 @@ from tools.observation import Observation
 from trajectories.episode import Episode
 from trajectories.rollout import Job, do, job_ids, not_stored
 from trajectories.store import Store
-from trajectories.suites import open_suite
+from trajectories.suites import open_suite, open_workplace
 from trajectories.tasks import Outcome, Suite, Task
 
 RECYCLED = 200  # episodes after which a worker is replaced
@@ -41,22 +41,20 @@ LOOK_AGAIN = 1.0  # seconds between looks at how many CPUs there are, and whethe
 
 
 class Worker:
-    """The actor: one Chromium with one suite opened, doing one job at a time."""
+    """The actor: one Chromium (or desktop) with one suite opened, doing one job at a time."""
 
     def __init__(self, suite: Suite, make_policy: Callable[[Task], Policy], model: str) -> None:
         self._suite, self._make_policy, self._model = suite, make_policy, model
         self._open = AsyncExitStack()
 
     async def open(self) -> None:
-        """Raises EnvironmentDown where this machine has no Chromium that works."""
-        from tools.browser import Browser
-
+        """Raises EnvironmentDown where this machine has no Chromium, or no desktop, that works."""
         try:
-            browser = await self._open.enter_async_context(Browser())
+            workplace = await self._open.enter_async_context(open_workplace(self._suite.name))
         except EnvironmentDown as error:
             raise EnvironmentDown(f"on {socket.gethostname()}: {error}") from error
         await self._open.enter_async_context(self._suite)
-        self._env = browser.environment()
+        self._env = workplace.environment()
 
     async def do(self, job: Job, id: str) -> Episode:
         return await do(job, id, self._suite, self._env, self._make_policy, self._model)

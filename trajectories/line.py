@@ -50,7 +50,7 @@ from trajectories.goals import faithful, teacher_endpoint
 from trajectories.rollout import Job, discard_unfinished, job_ids, oracle_policy, roll_out_all
 from trajectories.shards import Folder, Plan, write_json, write_rows
 from trajectories.store import Store, StoreError
-from trajectories.suites import open_suite
+from trajectories.suites import open_suite, open_workplace
 from trajectories.tasks import Task
 
 Row = dict[str, Any]
@@ -325,14 +325,12 @@ def _paraphrases(notes: Path) -> dict[tuple[str, int], tuple[str, str, str]]:
 
 async def _state_goals(rows: list[Row], work: _Work) -> None:
     """Set each task up just to read its goal, which may stand on its page only."""
-    from tools.browser import Browser
-
     queue = iter(rows)
-    async with Browser() as browser:
+    async with open_workplace(work.plan.suite) as workplace:
 
         async def reader() -> None:
             async with open_suite(work.plan.suite) as suite:
-                env = browser.environment()
+                env = workplace.environment()
                 try:
                     for row in queue:
                         row["said"], _ = await suite.task(row["family"], row["seed"]).setup(env)

@@ -26,7 +26,7 @@ from tools.observation import Observation
 from trajectories.episode import Ended, Episode, Step
 from trajectories.scripting import by_script
 from trajectories.store import Store
-from trajectories.suites import open_suite
+from trajectories.suites import open_suite, open_workplace
 from trajectories.tasks import Outcome, Suite, Task
 
 PATIENCE = 120.0  # seconds one decision, step or check may take before the episode is given up
@@ -169,25 +169,23 @@ async def roll_out_all(
     stop: Callable[[], bool] = lambda: False,
     open_: Callable[[str], Suite] = open_suite,
 ) -> dict[Job, str]:
-    """Run all jobs with `workers` at once in one browser and store every episode; returns each job's id.
+    """Run all jobs with `workers` at once in one workplace and store every episode; returns each job's id.
 
     A job whose episode is stored already is not run again (`progress` gets None for it). Cancelling, or
     `stop()`, keeps what is finished. Raises EnvironmentDown if no environment can be had at all, StoreError
     if nothing can be written.
     """
-    from tools.browser import Browser
-
     ids = job_ids(jobs, suite_name, policy_name)
     waiting = not_stored(ids, store, progress)
     if not waiting:
         return ids
     queue = iter(waiting)
 
-    async with Browser() as browser:
+    async with open_workplace(suite_name) as workplace:
 
         async def worker() -> None:
             async with open_(suite_name) as suite:
-                env = browser.environment()
+                env = workplace.environment()
                 try:
                     for job in queue:  # one iterator for all workers: each job is taken once
                         if stop():

@@ -1,12 +1,17 @@
-"""The suites by name, each imported only when it is opened; an explored site's name is its URL."""
+"""The suites by name, each imported only when it is opened, and where their tasks are done.
+
+An explored site's name is its URL.
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
 
+from tools.environment import Workplace
 from trajectories.tasks import Suite
 
 SUITES: dict[str, str] = {
+    "desktop": "trajectories.desktop.suite:DesktopSuite",
     "helpdesk": "trajectories.helpdesk.suite:HelpDesk",
     "miniwob": "trajectories.miniwob.suite:MiniWob",
 }
@@ -23,3 +28,14 @@ def open_suite(name: str) -> Suite:
     module, _, attribute = SUITES[name].partition(":")
     suite: Suite = getattr(import_module(module), attribute)()
     return suite
+
+
+def open_workplace(name: str) -> Workplace:
+    """Where the tasks of a suite are done, to be used as an async context manager, one for all workers."""
+    if name == "desktop":
+        from tools.desktop import Desktops
+
+        return Desktops()
+    from tools.browser import Browser
+
+    return Browser()

@@ -29,7 +29,7 @@ def test_needed_parts_are_well_here(part: str, capsys: pytest.CaptureFixture[str
     assert (code, check["part"], check["status"], check["mend"]) == (0, part, "ok", "")
 
 
-@pytest.mark.parametrize("part", ["sandbox", "display", "ram"])
+@pytest.mark.parametrize("part", ["sandbox", "desktop", "display", "ram"])
 def test_other_parts_only_warn(part: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What only some uses need never fails, and a warning has its mend."""
     code, (check,) = checks(capsys, "--only", part)

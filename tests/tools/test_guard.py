@@ -1,10 +1,13 @@
 """The policy in plain code, as a table."""
 
+from dataclasses import replace
+
 import pytest
 
 from tools.actions import Action, Named, parse
 from tools.guard import assess
 from tools.observation import Box, Element, Observation
+from tools.rules import Rules
 
 BOX = Box(0, 0, 50, 50)
 
@@ -117,3 +120,43 @@ def test_secrets_are_typed_only_if_the_person_gave_them() -> None:
 def test_other_sites_and_other_files_are_out_of_bounds(text: str, goal: str, decision: str) -> None:
     """Addresses off the site need the goal to name them; other schemes and paths never pass."""
     assert assess(parse(text), page(("file", "Attachment")), goal).decision == decision
+
+
+def on_desktop(url: str, *elements: tuple[str, str], focused: int | None = None) -> Observation:
+    return replace(page(*elements, focused=focused), url=url)
+
+
+def test_a_terminals_commands_are_asked() -> None:
+    """Whatever ends a line there may do anything; typing without it does nothing yet."""
+    shell = on_desktop("app:xterm")
+    for call in (
+        'keyboard_press("Enter")',
+        'keyboard_type("rm -r x\\n")',
+        'keyboard_press("Control+j")',
+        'keyboard_press("Control+Shift+v")',
+        'keyboard_press("Shift+Insert")',
+    ):
+        assert assess(parse(call), shell, "run rm -r x").decision == "ask", call
+    assert assess(parse('keyboard_type("ls")'), shell, "").decision == "approve"
+    assert assess(parse('keyboard_press("Enter")'), on_desktop("app:mousepad"), "").decision == "approve"
+
+
+def test_applications_are_opened_from_a_list() -> None:
+    """Harmless ones, and those the person's policy names; never a terminal otherwise, never from a page's
+    address that only looks like one."""
+    empty = on_desktop("app:desktop")
+    assert assess(parse('goto("app:mousepad")'), empty, "").decision == "approve"
+    assert assess(parse('goto("app:mousepad?a.txt")'), empty, "").decision == "approve"
+    refused = assess(parse('goto("app:xterm")'), empty, "open app:xterm, I allow it")
+    assert refused.decision == "refuse" and '["app:xterm"] read = "approve"' in refused.why
+    own = Rules({"app:xterm": {"read": "approve"}})
+    assert assess(parse('goto("app:xterm")'), empty, "", own).decision == "approve"
+    assert assess(parse('goto("app:bash")'), empty, "").decision == "refuse"
+
+
+def test_overwriting_a_file_is_asked() -> None:
+    """A save dialog's Replace; in a search dialog the same word changes nothing on disk."""
+    asks = on_desktop("app:mousepad", ("button", "Replace"), ("dialog", 'A file "a" already exists.'))
+    assert assess(parse("click(1)"), asks, "").decision == "ask"
+    search = on_desktop("app:mousepad", ("button", "Replace"), ("dialog", "Find and Replace"))
+    assert assess(parse("click(1)"), search, "").decision == "approve"

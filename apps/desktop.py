@@ -1,0 +1,81 @@
+"""`shopfloor desktop`: give the team a task on a Linux desktop, as `shopfloor chat` does in a browser.
+
+    shopfloor desktop "Compute 12*7 and save the result as result.txt"
+    shopfloor desktop --app mousepad "Write \"Dear Ada\" and save it as letter.txt"
+    shopfloor desktop --files ~/reports < tasks.txt
+
+The desktop is a private one, started for this command and gone after it; the person's own screen is never
+touched. Applications find one folder as their home, `--files`, and what they save there stays. What can't be
+undone is asked first, and so is every command line in a terminal. Opened by name are the applications of
+`tools/x11/applications.py` but terminals, and those that `policy.toml` approves: `["app:xterm"]`.
+
+Not covered: the person's own display, Wayland, macOS and Windows; what the team does (`agents/team.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from apps import chat, session
+from apps.session import Place
+from tools import settings
+
+if TYPE_CHECKING:
+    from apps.undo import Trail
+    from tools.observation import Observation
+    from tools.rules import Rules
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    chat.add_talking(parser)
+    parser.add_argument("--app", metavar="NAME", help="the application open at the start (none)")
+    parser.add_argument(
+        "--files",
+        metavar="DIR",
+        type=Path,
+        help="the folder that applications find as their home (the state folder's files/)",
+    )
+    session.add_working(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from tools.x11.applications import APPLICATIONS
+
+    if args.app is not None and args.app not in APPLICATIONS:
+        there = ", ".join(APPLICATIONS)
+        print(f"shopfloor desktop: no application {args.app!r}; there are {there}", file=sys.stderr)
+        return 2
+    if args.files is not None and not args.files.is_dir():
+        print(f"shopfloor desktop: --files {args.files} is no folder; make it first", file=sys.stderr)
+        return 2
+    return chat.converse(args, opened_desktop, "desktop and model")
+
+
+async def opened_desktop(
+    args: argparse.Namespace, stack: AsyncExitStack, policy: Rules
+) -> tuple[Trail, Observation, Place]:
+    """A private desktop with `args.app` on it. Raises EnvironmentDown."""
+    from apps.undo import Trail
+    from tools import secrets
+    from tools.desktop import Desktops
+    from tools.environment import Start
+    from tools.x11.applications import DESKTOP, HARMLESS
+
+    files = args.files or settings.home() / "files"
+    files.mkdir(exist_ok=True)
+    enter = f"app:{args.app}" if args.app else DESKTOP
+    apps = (*(f"app:{name}" for name in HARMLESS), *policy.opened, enter)
+    allowed = tuple(app for app in dict.fromkeys(apps) if policy.ruling(app, "read") != "refuse")
+    desktops = await stack.enter_async_context(Desktops())
+    trail = Trail(secrets.Discreet(desktops.environment()), lambda: _saved(files))
+    look = await trail.reset(Start(enter, allowed, files=str(files)))
+    return trail, look, Place(enter, DESKTOP, "desktop", str(files))
+
+
+def _saved(files: Path) -> int:
+    """When something was last written there: a step after which that is later can't be undone."""
+    return max(path.stat().st_mtime_ns for path in (files, *files.iterdir()))

@@ -1,0 +1,262 @@
+"""The desktop environment on real applications, each test on a virtual desktop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tools.actions import parse
+from tools.desktop import DesktopEnvironment, Desktops
+from tools.environment import EnvironmentDown, Start
+from tools.observation import Observation
+from tools.x11 import session
+from tools.x11.session import INSIDE, Session, boxes, missing
+
+PROGRAMS = {"zenity": "zenity", "mousepad": "mousepad", "xterm": "xterm"}
+LACKING = [*missing(), *(package for program, package in PROGRAMS.items() if shutil.which(program) is None)]
+pytestmark = [
+    pytest.mark.skipif(bool(LACKING), reason=f"as root: apt-get install {' '.join(LACKING)}"),
+    pytest.mark.timeout(300),  # several processes for each application: beside other work it takes its time
+]
+FORM = ["zenity", "--forms", "--title=Order", "--text=Fill in", "--add-entry=Name", "--add-password=PIN"]
+FORM += ["--add-combo=Size", "--combo-values=small|medium|large"]
+
+
+@pytest.fixture
+async def env() -> AsyncIterator[DesktopEnvironment]:
+    async with Desktops() as desktops:
+        yield desktops.environment()
+
+
+async def do(env: DesktopEnvironment, *calls: str) -> Observation:
+    """Do each call; none may fail."""
+    for call in calls:
+        seen = await env.step(parse(call))
+        assert seen.error is None, (call, seen.error, seen.text())
+    return seen
+
+
+def lines(seen: Observation) -> list[str]:
+    return seen.text().splitlines()
+
+
+async def test_an_editor_is_read_and_written(env: DesktopEnvironment, tmp_path: Path) -> None:
+    """Menus and the document by ARIA's roles; text of any script typed right; the file on disk is what was
+    typed; the picture is the screen's."""
+    seen = await env.reset(Start("app:mousepad", viewport=(800, 600), files=str(tmp_path)))
+    assert lines(seen)[0] == "page: Untitled 1 - Mousepad (mousepad)"
+    assert [e.name for e in seen.elements if e.role == "menuitem"][:3] == ["File", "Edit", "Search"]
+    with Image.open(io.BytesIO(seen.screenshot or b"")) as picture:
+        assert picture.size == (800, 600) and len(picture.convert("RGB").getcolors(100_000) or ()) > 20
+    text = "Grüße, Привет 你好 😀 — “quoted” ½\nzwei\tdrei"
+    seen = await env.step(parse(f"fill(textbox(''), {text!r})"))
+    assert seen.error is None and seen.find(seen.focused or 0) is not None
+    seen = await do(env, 'keyboard_press("Control+s")')
+    assert 'dialog "Save As"' in seen.text() and seen.url == "app:mousepad" and len(seen.tabs) == 2
+    assert 'menuitem "File"' not in seen.text()  # behind a dialog that must be answered first
+    seen = await do(env, 'fill(textbox("Name"), "note.txt")', 'click(button("Save"))')
+    assert seen.title == "note.txt - Mousepad" and seen.tabs == ()
+    assert (tmp_path / "note.txt").read_text(encoding="utf-8").rstrip("\n") == text
+    seen = await do(env, 'click(menuitem("Edit"))')
+    entries = [e.name for e in seen.elements if e.role == "menuitem"]
+    assert "Select All" in entries and 'textbox ""' in seen.text()
+    covered = next(e for e in seen.elements if e.name == "Select All")
+    assert covered.box.y > 50  # an open menu's entries stand where they are drawn
+
+
+async def test_a_dialog_is_filled_in(env: DesktopEnvironment, tmp_path: Path) -> None:
+    """Fields are called by the text beside them; a password is not shown; a list is chosen from; what can't
+    be done says why; the program gets what was entered."""
+    out = tmp_path / "printed"
+    await env.open(Start("app:desktop"))
+    assert (await env.observe()).url == "app:desktop"
+    pid = await env.run("zenity", FORM, out)
+    seen = await env.observe()
+    assert lines(seen)[:5] == [
+        "page: Order (zenity)",
+        'dialog "Order"',
+        'text "Fill in"',
+        'textbox "Name" [1]',
+        'textbox "PIN" [2]',
+    ]
+    assert 'combobox "Size" [3] of small|medium|large' in seen.text()
+    seen = await do(env, 'fill(textbox("Name"), "Zoë")', 'fill(textbox("PIN"), "1234")')
+    assert 'textbox "PIN" [2] = "••••"' in seen.text()
+    seen = await env.step(parse('select_option(combobox("Size"), "huge")'))
+    assert seen.error == '"Size" [3] has no "huge"; it offers "small", "medium", "large"'
+    seen = await do(env, 'select_option(combobox("Size"), "large")')
+    assert 'combobox "Size" [3] = "large" of' in seen.text()
+    assert (await env.step(parse("click(99)"))).error == "there is no [99] on the screen now"
+    seen = await do(env, 'click(button("OK"))')
+    assert seen.url == "app:desktop" and env.exit_code(pid) == 0
+    assert out.read_text(encoding="utf-8") == "Zoë|1234|large\n"
+
+
+async def test_windows_are_tabs(env: DesktopEnvironment, tmp_path: Path) -> None:
+    """Windows come to the front and close; what another window covers is left out; the clipboard goes from
+    one application to another; only what was allowed is opened."""
+    (tmp_path / "a.txt").write_text("copied")
+    start = Start("app:mousepad?a.txt", ("app:mousepad", "app:galculator"), files=str(tmp_path))
+    await env.reset(start)
+    await do(env, 'keyboard_press("Control+a")', 'keyboard_press("Control+c")')
+    await env.launch("app:mousepad")
+    seen = await env.observe()
+    assert len(seen.tabs) == 2 and seen.tab == 1
+    assert seen.text().count('menuitem "File"') == 2, "they lie side by side, or nearly"
+    seen = await do(env, 'press(textbox(""), "Control+v")')
+    assert '= "copied"' in seen.text()
+    await env.run("zenity", [*FORM, "--width=1022", "--height=746"])
+    seen = await env.observe()
+    assert "menuitem" not in seen.text() and seen.tab == 2, seen.text()  # it covers both
+    await do(env, 'click(button("Cancel"))')
+    seen = await do(env, "tab_focus(0)")
+    assert seen.tab == 0 and seen.title == "a.txt - Mousepad"
+    seen = await do(env, "tab_close()")
+    assert seen.tabs == () and "Untitled" in seen.title
+    assert "no window 7" in ((await env.step(parse("tab_focus(7)"))).error or "")
+    seen = await env.step(parse('goto("app:xterm")'))
+    assert seen.error == "app:xterm may not be opened; applications that may: app:mousepad, app:galculator"
+    seen = await env.step(parse('goto("app:mousepad?../../etc/passwd")'))
+    assert "no file" in (seen.error or "")
+
+
+async def test_a_crash_and_a_hang_are_told_of(env: DesktopEnvironment) -> None:
+    """An application that crashes is named; one that answers nothing is closed; the next episode is clean."""
+    await env.reset(Start("app:mousepad"))
+    os.kill(env.screen.windows.stacked()[-1].pid, signal.SIGSEGV)
+    seen = await env.step(parse("noop(300)"))
+    assert seen.error == "mousepad crashed (SIGSEGV)" and seen.url == "app:desktop"
+    await env.reset(Start("app:mousepad"))
+    os.kill(env.screen.windows.stacked()[-1].pid, signal.SIGSTOP)
+    said = []
+    while not said or "was closed" not in said[-1]:
+        said.append((await env.step(parse("noop(100)"))).error or "")
+        assert len(said) < 20, said
+    assert said[0] == "mousepad does not answer"
+    assert said[-1] == "mousepad did not answer for 8 s and was closed"
+    assert (await env.step(parse("noop()"))).error is None
+    seen = await env.reset(Start("app:mousepad"))
+    assert seen.error is None and seen.title.startswith("Untitled")
+
+
+async def test_a_dead_desktop_is_started_again(env: DesktopEnvironment) -> None:
+    """When the X server dies the step says so and the episode goes on, on a fresh desktop."""
+    await env.reset(Start("app:mousepad"))
+    (server,) = (pid for pid in children(env.screen.session) if called(pid) == "Xvfb")
+    os.kill(server, signal.SIGKILL)
+    seen = await env.step(parse("noop()"))
+    assert seen.restarted and "was started again" in (seen.error or "") and seen.title.startswith("Untitled")
+
+
+def called(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:  # it has just gone
+        return ""
+
+
+def children(of: Session) -> list[int]:
+    from tools.x11.supervisor import _descendants
+
+    return _descendants(of._process.pid)
+
+
+async def test_desktops_side_by_side(tmp_path: Path) -> None:
+    """Two at once share nothing: neither display, windows, nor home folder."""
+    async with Desktops() as desktops:
+        one, two = desktops.environment(), desktops.environment()
+        await asyncio.gather(one.reset(Start("app:mousepad")), two.reset(Start("app:mousepad")))
+        await asyncio.gather(
+            one.step(parse('fill(textbox(""), "one")')), two.step(parse('fill(textbox(""), "two")'))
+        )
+        assert '= "one"' in (await one.observe()).text() and '= "two"' in (await two.observe()).text()
+        assert one.screen.session.display != two.screen.session.display and one.home != two.home
+        folders = [one.aside, two.aside]
+    assert not any(folder.exists() for folder in folders)
+
+
+@pytest.mark.skipif(not boxes(), reason="bubblewrap does not work here")
+async def test_applications_are_boxed_in(env: DesktopEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal, the worst there is: it writes in its home and nowhere else, and sees neither the person's
+    files, nor other processes, nor the network, nor secrets of the environment."""
+    monkeypatch.setenv("SHOPFLOOR_SECRET_PASSWORD", "hunter2-hunter2")
+    outside = Path(session.__file__).parent / "written-from-inside"
+    await env.reset(Start("app:xterm"))
+    commands = [
+        f"touch {outside}; touch /etc/written; ls -A ~root /root /tmp > seen",
+        "cat /proc/*/environ > environ 2>&1; ls -d /proc/[0-9]* | wc -l > processes",
+        "cat /proc/net/dev | tail -n +3 | cut -d: -f1 > net; pwd > here",
+    ]
+    for command in commands:
+        await do(env, f"keyboard_type({command + chr(10)!r})")
+    for _ in range(50):
+        if (env.home / "here").exists() and (env.home / "here").read_text():
+            break
+        await asyncio.sleep(0.1)
+    assert (env.home / "here").read_text() == f"{INSIDE}\n"
+    assert not outside.exists() and not Path("/etc/written").exists()
+    assert b"hunter2" not in (env.home / "environ").read_bytes()
+    assert int((env.home / "processes").read_text()) < 15
+    assert (env.home / "net").read_text().split() == ["lo"]
+    assert {line for line in (env.home / "seen").read_text().split() if not line.startswith("/")} <= {
+        ".X11-unix",
+        env.aside.name,
+    }
+
+
+START = """
+import asyncio, sys
+from tools.desktop import Desktops
+from tools.environment import Start
+async def main():
+    async with Desktops() as desktops:
+        env = desktops.environment()
+        await env.reset(Start("app:mousepad"))
+        print(env.screen.session._process.pid, env.screen.session.display, env.aside, flush=True)
+        await asyncio.sleep(600)
+asyncio.run(main())
+"""
+
+
+def test_nothing_is_left_after_sigkill() -> None:
+    """The parent killed without warning: display, buses, window manager, application and folder are gone."""
+    from tools.x11.supervisor import _descendants
+
+    with subprocess.Popen([sys.executable, "-c", START], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        supervisor, display, folder = process.stdout.readline().split()
+        below = _descendants(int(supervisor))
+        names = {called(pid) for pid in below}
+        assert {"Xvfb", "openbox", "dbus-daemon", "mousepad"} <= names
+        process.kill()
+        until = time.monotonic() + 20
+        while time.monotonic() < until and (left := alive([int(supervisor), *below])):
+            time.sleep(0.1)
+    assert not left
+    assert not Path(folder).exists()
+    assert not Path(f"/tmp/.X{display[1:]}-lock").exists()
+
+
+def alive(pids: list[int]) -> list[int]:
+    return [p for p in pids if (s := Path(f"/proc/{p}/stat")).exists() and ") Z" not in s.read_text()]
+
+
+async def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, env: DesktopEnvironment) -> None:
+    """Without the packages a reset says what to install; an application that is not installed likewise."""
+    monkeypatch.setattr(session, "PARTS", {"no-such-program": "xvfb", "openbox": "openbox"})
+    with pytest.raises(EnvironmentDown, match="apt-get install xvfb$"):
+        await env.reset(Start("app:desktop"))
+    monkeypatch.setattr(session, "PARTS", {})
+    with pytest.raises(EnvironmentDown, match="no application 'app:solitaire'"):
+        await env.reset(Start("app:solitaire"))

@@ -1,0 +1,178 @@
+"""Mouse and keyboard of an X11 display, through the XTest extension: what applications get is real input.
+
+A character that the keyboard lacks is put on a spare key. That is done for many at once, for applications
+look keys up when they come to them: one changed under a key that still waits would type another character.
+
+Not covered: where to click (`accessibility.py`); input methods, which are turned off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+from Xlib import XK, X
+from Xlib.display import Display
+from Xlib.ext import xtest
+
+LEARNING = 0.15  # seconds after which every application has the new keyboard
+BURST = 64  # characters typed without waiting for the application
+NAMES = {  # Playwright's names, X's
+    "Enter": "Return",
+    "Backspace": "BackSpace",
+    "ArrowLeft": "Left",
+    "ArrowRight": "Right",
+    "ArrowUp": "Up",
+    "ArrowDown": "Down",
+    "PageUp": "Prior",
+    "PageDown": "Next",
+    "Space": "space",
+    " ": "space",
+    "ContextMenu": "Menu",
+    "Control": "Control_L",
+    "Shift": "Shift_L",
+    "Alt": "Alt_L",
+    "Meta": "Super_L",
+}
+MODIFIERS = frozenset({"Control", "Shift", "Alt", "Meta"})
+TYPED = {"\n": "Return", "\t": "Tab"}
+LEFT, MIDDLE, RIGHT = 1, 2, 3
+WHEEL = {(0, -1): 4, (0, 1): 5, (-1, 0): 6, (1, 0): 7}
+
+
+class NoKey(ValueError):
+    """A key of that name is not there."""
+
+
+class Input:
+    """One display's mouse and keyboard. `drained` waits until applications have taken in what was typed."""
+
+    def __init__(self, display: Display, drained: Callable[[], Awaitable[None]]) -> None:
+        self._display = display
+        self._drained = drained
+        first, last = display.display.info.min_keycode, display.display.info.max_keycode
+        keys = display.get_keyboard_mapping(first, last - first + 1)
+        self._codes: dict[int, tuple[int, bool]] = {}  # keysym: keycode, with Shift
+        self._spare: list[int] = []
+        for code, symbols in enumerate(keys, start=first):
+            if not any(symbols):
+                self._spare.append(code)
+            for shifted in (True, False):
+                symbol = symbols[int(shifted)] if len(symbols) > int(shifted) else 0
+                if symbol and (symbol not in self._codes or (self._codes[symbol][1] and not shifted)):
+                    self._codes[symbol] = code, shifted
+        self._lent: dict[int, int] = {}  # spare keycode: keysym, least lately lent first
+
+    def move(self, x: float, y: float) -> None:
+        xtest.fake_input(self._display, X.MotionNotify, x=round(x), y=round(y))
+        self._display.sync()
+
+    def click(self, x: float, y: float, count: int = 1, button: int = LEFT) -> None:
+        self.move(x, y)
+        for _ in range(count):
+            xtest.fake_input(self._display, X.ButtonPress, button)
+            xtest.fake_input(self._display, X.ButtonRelease, button)
+        self._display.sync()
+
+    async def drag(self, points: Sequence[tuple[float, float]]) -> None:
+        """Press at the first point, go through the others, release at the last."""
+        self.move(*points[0])
+        xtest.fake_input(self._display, X.ButtonPress, LEFT)
+        for x, y in points[1:]:
+            self.move(x, y)
+            await asyncio.sleep(0.02)  # some applications take note of a drag only after it has moved twice
+        xtest.fake_input(self._display, X.ButtonRelease, LEFT)
+        self._display.sync()
+
+    def wheel(self, dx: int, dy: int) -> None:
+        """Turn the wheel by that many notches, where the mouse is; right and down count up."""
+        for amount, axis in ((dx, (1, 0)), (dy, (0, 1))):
+            sign = 1 if amount > 0 else -1
+            button = WHEEL[axis[0] * sign, axis[1] * sign]
+            for _ in range(abs(amount)):
+                xtest.fake_input(self._display, X.ButtonPress, button)
+                xtest.fake_input(self._display, X.ButtonRelease, button)
+        self._display.sync()
+
+    async def press(self, keys: str) -> None:
+        """Press keys together, as in `Control+a`. Raises NoKey."""
+        *held, last = _split(keys)
+        if wrong := [key for key in held if key not in MODIFIERS]:
+            raise NoKey(wrong[0])
+        if len(last) == 1:
+            await self._learn([_symbol(last)])
+            code, shifted = self._codes[_symbol(last)]
+        else:
+            symbol = XK.string_to_keysym(NAMES.get(last, last))
+            if symbol not in self._codes:
+                raise NoKey(last)
+            code, shifted = self._codes[symbol]
+        codes = [self._codes[XK.string_to_keysym(NAMES[key])][0] for key in held]
+        self._stroke(code, [*codes, *self._shift(shifted and "Shift" not in held)])
+        self._display.sync()
+
+    async def type(self, text: str) -> None:
+        """Type any text: whatever Unicode has, line ends and tabs by their keys."""
+        for piece in self._pieces(text):
+            await self._learn([_symbol(c) for c in piece])
+            for start in range(0, len(piece), BURST):
+                for character in piece[start : start + BURST]:
+                    code, shifted = self._codes[_symbol(character)]
+                    self._stroke(code, self._shift(shifted))
+                self._display.sync()
+                await self._drained()
+
+    def _pieces(self, text: str) -> Iterator[str]:
+        """The text in pieces, each of which the spare keys suffice for."""
+        piece, strange = "", set[int]()
+        for character in text.replace("\r\n", "\n"):
+            symbol = _symbol(character)
+            if symbol not in self._codes or symbol in self._lent.values():
+                if len(strange | {symbol}) > len(self._spare):
+                    yield piece
+                    piece, strange = "", set()
+                strange.add(symbol)
+            piece += character
+        yield piece
+
+    async def _learn(self, symbols: Sequence[int]) -> None:
+        """Put what the keyboard lacks on spare keys."""
+        wanted = list(dict.fromkeys(symbols))
+        new = [symbol for symbol in wanted if symbol not in self._codes]
+        if not new:
+            return
+        await self._drained()
+        free = [code for code in self._spare if code not in self._lent]
+        free += [code for code, symbol in self._lent.items() if symbol not in wanted]
+        for symbol, code in zip(new, free, strict=False):
+            if (before := self._lent.pop(code, None)) is not None:
+                del self._codes[before]
+            self._display.change_keyboard_mapping(code, [(symbol, symbol)])
+            self._lent[code] = symbol
+            self._codes[symbol] = code, False
+        self._display.sync()
+        await asyncio.sleep(LEARNING)
+
+    def _shift(self, wanted: bool) -> list[int]:
+        return [self._codes[XK.XK_Shift_L][0]] if wanted else []
+
+    def _stroke(self, code: int, held: Sequence[int]) -> None:
+        for key in held:
+            xtest.fake_input(self._display, X.KeyPress, key)
+        xtest.fake_input(self._display, X.KeyPress, code)
+        xtest.fake_input(self._display, X.KeyRelease, code)
+        for key in reversed(held):
+            xtest.fake_input(self._display, X.KeyRelease, key)
+
+
+def _symbol(character: str) -> int:
+    """X's number of a character: Latin-1 has its own, all else comes from Unicode."""
+    if character in TYPED:
+        return int(XK.string_to_keysym(TYPED[character]))
+    code = ord(character)
+    return code if 0x20 <= code <= 0x7E or 0xA0 <= code <= 0xFF else 0x01000000 | code
+
+
+def _split(keys: str) -> list[str]:
+    """`Control+Shift+a` in its parts; the plus itself is a key too."""
+    return [*keys[:-2].split("+"), "+"] if keys.endswith("++") else keys.split("+") if keys != "+" else ["+"]

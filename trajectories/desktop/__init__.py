@@ -1,0 +1,1 @@
+"""Tasks on a Linux desktop, over real applications."""
