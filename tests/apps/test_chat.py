@@ -64,11 +64,7 @@ def test_one_task_on_the_help_desk_as_json(chromium_path: str, _own_home: Path) 
     said = json.loads(out)
     assert (said["outcome"], said["model"], len(said["steps"])) == ("done", "scripted", 2)
     assert said["prompt_tokens"] > 0 and said["seconds"] > 0
-    assert {role: cost["calls"] for role, cost in said["roles"].items()} == {
-        "coder": 1,
-        "reviewer": 2,
-        "actor": 2,
-    }
+    assert {r: cost["calls"] for r, cost in said["roles"].items()} == {"coder": 1, "reviewer": 2, "actor": 2}
     assert sum(cost["prompt_tokens"] for cost in said["roles"].values()) == said["prompt_tokens"]
     assert re.search(r"actor  2 calls, \d+ \+ \d+ tokens, \d+\.\d s", err)
     assert "reviewer  approve" in err and "> send_msg_to_user" in err

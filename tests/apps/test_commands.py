@@ -6,8 +6,10 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -79,6 +81,42 @@ def test_verdict_program_plan_and_memory(tmp_path: Path, _own_home: Path, chromi
     (episode,) = Store(_own_home / "episodes")
     assert not episode.outcome.success and episode.extra["checked_by"] == "person"
     assert [(e.role, e.answer) for e in examples(episode)] == [("reviewer", NOT_YET)]
+
+
+def test_undo_while_one_has_the_browser(tmp_path: Path, _own_home: Path, chromium_path: str) -> None:
+    """Ctrl-C amid a task, the last step undone, and the team goes on from there; the episode says so."""
+    page, asked = tmp_path / "notes.html", threading.Event()
+    page.write_text("<title>Notes</title><label>Name <input></label>")
+
+    def slowly(text: str) -> str:
+        asked.set()
+        time.sleep(10)
+        return DONE
+
+    with ScriptedServer({"act:": [pick("Name", 'fill({}, "Bob")'), slowly, DONE]}) as server:
+        chat = Chat(server, "--url", page.as_uri(), "--no-memory")
+        chat.until("task> ")
+        chat.types("Write down Ada")
+        assert asked.wait(100)
+        chat.process.send_signal(signal.SIGINT)
+        chat.until("you> ")
+        chat.types("undo")
+        chat.until('undone: "Name" fill(1, "Bob")')
+        chat.until("is as it was before")
+        for line in ('fill(1, "Ada")', "continue"):
+            chat.until("you> ")  # what is typed before the question does not count
+            chat.types(line)
+        chat.until("tokens,")
+        chat.until("task> ")
+        chat.types("quit")
+        assert chat.process.wait(60) == 0
+    (episode,) = Store(_own_home / "episodes")
+    assert [(step.by, str(step.decision.action)) for step in episode.steps] == [
+        ("actor", '"Name" fill(1, "Bob")'),
+        ("person", '"Name" fill(1, "")'),
+        ("person", '"Name" fill(1, "Ada")'),
+        ("actor", DONE),
+    ]
 
 
 def test_feedback_on_an_episode(tmp_path: Path, capsys, chromium_path: str) -> None:  # type: ignore[no-untyped-def]

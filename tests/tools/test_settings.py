@@ -61,6 +61,15 @@ def test_export_feeds_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "value"), [("true", "on"), ("false", None), ("'http://here:5000'", "http://here:5000")]
+)
+def test_traces_are_kept_here_there_or_not(text: str, value: str | None) -> None:
+    """One setting says both whether and where."""
+    write(f"trace = {text}")
+    assert settings.load().trace == value
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("wrokers = 3", "no setting 'wrokers'"),
@@ -69,6 +78,7 @@ def test_export_feeds_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("workers = 2.5", "whole number from 1"),
         ("headless = 'maybe'", "true or false"),
         ("model_url = '127.0.0.1'", "address such as"),
+        ("trace = 'mlflow.db'", "address of an MLflow server"),
         ("model_key = 'abc'", "set SHOPFLOOR_MODEL_KEY"),
         ("workers = ", "not valid TOML"),
     ],
