@@ -211,7 +211,7 @@ class World:
             "signature": sign_off(r),
         }
         lamp = r.choice(COLOURS)
-        bills = _bills(random.Random(f"bills/{seed}"), [row["name"] for row in customers])
+        bills = _bills(random.Random(f"bills/{seed}"), names[AGENTS:])
         return World(
             agents, customers, tickets, products, orders, comments, {"id": 1, **settings}, lamp, bills
         )
