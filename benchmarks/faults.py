@@ -9,8 +9,9 @@ browser is killed, once or again and again; memory is held by another, its datab
 dies.
 
 Times are set short, so that an episode ends in seconds rather than minutes: an answer may take ANSWER seconds
-in place of 90. LIMIT is then what an episode may take. Not covered: what came of the work; a machine whose
-disk is full or whose memory is short.
+in place of 90. LIMIT is then what an episode may take; one that ends after it is late, one that has not
+ended after ten times as long hangs. Not covered: what came of the work; a machine whose disk is full or whose
+memory is short.
 """
 
 from __future__ import annotations
@@ -203,7 +204,7 @@ async def yes(request: Request) -> bool:
 async def episode(
     number: int, fault: str, env: BrowserEnvironment, suite: HelpDesk, server: Faulty, folder: Path
 ) -> tuple[str, float]:
-    """How one episode ended, and after how many seconds: the outcome, an exception's name, or "hangs"."""
+    """How one episode ended, and after how many seconds: outcome, an exception's name, "late", "hangs"."""
     draw = random.Random(number)
     family = draw.choice((*suite.families, *suite.scripted))
     memory_folder = folder / f"memory-{number}" if fault.startswith("memory") or draw.random() < 0.2 else None
@@ -225,9 +226,12 @@ async def episode(
         )  # fmt: skip
         done, _ = await asyncio.wait({work}, timeout=LIMIT)
         if not done:
+            done, _ = await asyncio.wait({work}, timeout=9 * LIMIT)
+            if done:
+                return "late", time.monotonic() - began
             print(number, fault, "hangs at", *standing(), sep="\n  ", file=sys.stderr, flush=True)
             work.cancel()
-            return "hangs", LIMIT
+            return "hangs", 10 * LIMIT
         return work.result().outcome, time.monotonic() - began
     except Exception as error:
         return f"raises {type(error).__name__}: {str(error)[:120]}", time.monotonic() - began
@@ -310,8 +314,9 @@ async def main(count: int, only: tuple[str, ...], workers: int, minutes: float) 
     for counts in ended.values():
         every.update({how.split(":")[0]: n for how, n in counts.items()})
     return {
-        "commit": commit(), "episodes": every.total(), "hangs": every["hangs"], "ended": dict(every),
-        "longest_seconds": dict(longest), "by_fault": {fault: dict(c) for fault, c in ended.items()},
+        "commit": commit(), "episodes": every.total(), "hangs": every["hangs"], "late": every["late"],
+        "ended": dict(every), "longest_seconds": dict(longest),
+        "by_fault": {fault: dict(c) for fault, c in ended.items()},
     }  # fmt: skip
 
 

@@ -38,9 +38,9 @@ from playwright.async_api import (
     ProxySettings,
     Request,
     Route,
-    TimeoutError,
     async_playwright,
 )
+from playwright.async_api import TimeoutError as ActionTimeout
 
 from tools import clipboard
 from tools.acting import ACTION_SECONDS, Acting, ActionFailed, why
@@ -225,7 +225,7 @@ class BrowserEnvironment(Acting):
             error = str(failed)
         except _Interrupted:
             pass  # a dialog, which the observation shows, or a dead page, which is opened again below
-        except TimeoutError:
+        except ActionTimeout:
             error = f"{action} took too long"
         except Error as failed:
             if not self._lost(failed):
@@ -468,7 +468,7 @@ class BrowserEnvironment(Acting):
             self._remove_files()
 
     async def _forget_history(self) -> None:
-        with suppress(Error):
+        with suppress(Error, EnvironmentDown):
             await (await self._protocol(self.page)).send("Page.resetNavigationHistory")
 
     def _remove_files(self) -> None:
