@@ -26,7 +26,7 @@ class Sight:
         self._weights: tuple[torch.Tensor, ...] = ()
         self._biases: tuple[torch.Tensor, ...] = ()
         if self.written_out:
-            layers = [layer.self_attn for layer in self._tower.encoder.layers]
+            layers = [layer.self_attn for layer in model.vision_model.encoder.layers]
             self._weights = tuple(_joined(layer, "weight") for layer in layers)
             self._biases = tuple(_joined(layer, "bias") for layer in layers)
 
