@@ -36,7 +36,7 @@ from tools.observation import MAX_ELEMENTS, Box, Element, Observation, Table, sh
 from tools.x11 import accessibility
 from tools.x11.accessibility import FIELDS, Item, Reading, topmost
 from tools.x11.applications import DESKTOP, NotOpened, command, name_of
-from tools.x11.atspi import AtSpi, Silent
+from tools.x11.atspi import AtSpi, Silent, State
 from tools.x11.input import Input, NoKey
 from tools.x11.session import Session
 from tools.x11.windows import Window, Windows
@@ -47,6 +47,7 @@ ACTION_SECONDS = (
 OPEN_SECONDS = 20.0
 SETTLE_SECONDS = 2.0
 STILL_SECONDS = 0.06  # without a changed pixel
+FOCUS_SECONDS = 1.0
 HANG_SECONDS = 8.0  # after which an application that answers nothing is closed
 NOTCH = 60.0  # pixels that one notch of the wheel scrolls, in most applications
 BULLETS = "●•*"  # what toolkits show of a password
@@ -423,6 +424,7 @@ class DesktopEnvironment:
         if role not in FIELDS or "readonly" in states:
             raise ActionFailed(f"{self._say(ref)} can't be filled in; click it and type")
         await self._click(target)
+        await self._focused(item)
         await self.screen.input.press("Control+a")
         if value:
             await self.screen.input.type(value)
@@ -434,6 +436,19 @@ class DesktopEnvironment:
                 holds = await self.screen.atspi.text(item.node)
                 if holds != value and holds.strip(BULLETS):
                     raise ActionFailed(f"{self._say(ref)} now holds {quote(shorten(holds))}")
+
+    async def _focused(self, item: Item) -> None:
+        """Wait until the keyboard is where was clicked, `FOCUS_SECONDS` at most.
+
+        The window manager holds a click back until it has raised the window; keys would overtake it.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + FOCUS_SECONDS
+        while item.node is not None and loop.time() < until:
+            with suppress(Silent):
+                if State.FOCUSED in await self.screen.atspi.states(item.node):
+                    return
+            await asyncio.sleep(0.01)
 
     async def _slide(self, ref: int, item: Item, value: str) -> None:
         assert item.node is not None
