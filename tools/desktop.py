@@ -36,7 +36,7 @@ from tools.observation import MAX_ELEMENTS, Box, Element, Observation, Table, sh
 from tools.x11 import accessibility
 from tools.x11.accessibility import FIELDS, Item, Reading, topmost
 from tools.x11.applications import DESKTOP, NotOpened, command, name_of
-from tools.x11.atspi import AtSpi, Silent, State
+from tools.x11.atspi import AtSpi, Node, Silent, State
 from tools.x11.input import Input, NoKey
 from tools.x11.session import Session
 from tools.x11.windows import Window, Windows
@@ -47,7 +47,7 @@ ACTION_SECONDS = (
 OPEN_SECONDS = 20.0
 SETTLE_SECONDS = 2.0
 STILL_SECONDS = 0.06  # without a changed pixel
-FOCUS_SECONDS = 1.0
+FOCUS_SECONDS = 2.0  # for what was typed or clicked to arrive
 HANG_SECONDS = 8.0  # after which an application that answers nothing is closed
 NOTCH = 60.0  # pixels that one notch of the wheel scrolls, in most applications
 BULLETS = "●•*"  # what toolkits show of a password
@@ -433,9 +433,19 @@ class DesktopEnvironment:
         await self._drained()
         if role in ("textbox", "spinbutton") and item.node is not None:
             with suppress(Silent):
-                holds = await self.screen.atspi.text(item.node)
+                holds = await self._holds(item.node, value)
                 if holds != value and holds.strip(BULLETS):
                     raise ActionFailed(f"{self._say(ref)} now holds {quote(shorten(holds))}")
+
+    async def _holds(self, node: Node, value: str) -> str:
+        """What a field holds: `value` as soon as it is that, else what it is after `FOCUS_SECONDS`."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + FOCUS_SECONDS
+        while (holds := await self.screen.atspi.text(node)) != value and loop.time() < until:
+            if holds and not holds.strip(BULLETS):
+                break  # a password is not read
+            await asyncio.sleep(0.01)
+        return holds
 
     async def _focused(self, item: Item) -> None:
         """Wait until the keyboard is where was clicked, `FOCUS_SECONDS` at most.
