@@ -77,7 +77,8 @@ class Deliberate:
         ranked = sorted({str(a): a for a in (first.action, *found)}.values(), key=lambda a: -drawn[str(a)])
         chosen = first.action
         for action in ranked:
-            if self._in_vain(action):
+            # Going in circles is no reason to be done: taken so, one in seven more ended wrongly "done".
+            if self._in_vain(action) or (action.final and self._in_vain(first.action)):
                 continue
             if self._reviewer and action.name == "send_msg_to_user":
                 review = await self._reviewer.after(goal, observation, [*history, action])
