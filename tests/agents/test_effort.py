@@ -62,6 +62,8 @@ async def test_what_nothing_else_can_be_said_to_stays() -> None:
     """A model that knows but one answer gives it, and waiting again is no repetition."""
     assert (await decided([pick("Next")], [PAGE, PAGE]))[0] == ["click(1)", "click(1)"]
     assert await decided(["noop(500)"], [PAGE, PAGE]) == (["noop(500)", "noop(500)"], [1, 1])
+    answers: list[Answer] = [pick("Next"), pick("Next"), 'send_msg_to_user("done")']
+    assert (await decided(answers, [PAGE, PAGE]))[0] == ["click(1)", "click(1)"]  # nor is that done
 
 
 async def test_effort_decides() -> None:
