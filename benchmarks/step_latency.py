@@ -68,9 +68,9 @@ def questions_of(episode: Episode) -> list[Question]:
 
 
 def stored(folders: list[Path], count: int) -> list[Question]:
-    """The first few questions of episodes drawn from these stores (the same each time), taking turns."""
+    """The first few questions of episodes drawn from generated folders (always the same), taking turns."""
     found: list[Question] = []
-    stores = [Store(folder) for folder in folders]
+    stores = [Store(folder / "episodes") for folder in folders]
     drawn = [random.Random(0).sample(sorted(store.ids()), len(store)) for store in stores]
     for turn in zip(*drawn, strict=False):
         for store, id in zip(stores, turn, strict=True):
@@ -316,7 +316,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=120, help="questions (default: 120)")
     parser.add_argument("--large", type=int, default=20, help="of them for the large model (default: 20)")
     parser.add_argument("--model", help="folder or version (default: the champion, else the released one)")
-    parser.add_argument("--data", type=Path, nargs="+", help="stores of episodes (default: play some now)")
+    parser.add_argument("--data", type=Path, nargs="+", help="what `generate` made (default: play some now)")
     parser.add_argument("--agree", action="store_true", help="compare the actions, time nothing")
     asyncio.run(run(parser.parse_args()))
 
