@@ -61,7 +61,7 @@ class Deliberate:
         """The next action. Raises ModelDown, and NoVerdict where the reviewer's model gives none."""
         if len(history) < self._steps:
             self._tried.clear()
-        elif len(history) > self._steps:
+        elif len(history) == self._steps + 1:  # more were not decided here, nor done on the page seen last
             self._tried[self._page].add(str(history[-1]))
         self._page, self._steps = digest(observation), len(history)
         first = await self._model.decide(goal, observation, history)

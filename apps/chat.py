@@ -53,6 +53,9 @@ def add_talking(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "task", nargs="?", metavar="TASK", help="what to do; without it, a prompt or piped lines"
     )
+    parser.add_argument(
+        "--effort", choices=settings.EFFORTS, help="what a decision may cost (default: as set, medium)"
+    )
     parser.add_argument("--no-memory", action="store_true", help="neither look anything up nor keep anything")
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,4 +78,8 @@ async def opened_desktop(
 
 def _saved(files: Path) -> int:
     """When something was last written there: a step after which that is later can't be undone."""
-    return max(path.stat().st_mtime_ns for path in (files, *files.iterdir()))
+    latest = 0
+    for path in (files, *files.iterdir()):
+        with suppress(FileNotFoundError):  # an application's own, gone meanwhile
+            latest = max(latest, path.stat().st_mtime_ns)
+    return latest

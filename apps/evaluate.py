@@ -30,7 +30,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.settings import EFFORTS, load
+from tools import settings
 
 if TYPE_CHECKING:
     from agents.clients import Endpoint
@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--protocol", choices=("a",), help="a published benchmark's seeds (MiniWoB++ only)")
     parser.add_argument("--split", choices=SPLITS, help="only that split's tasks (MiniWoB++ only)")
     parser.add_argument("--workers", type=int, default=2, metavar="K", help="pages at once (default: 2)")
-    parser.add_argument("--effort", choices=EFFORTS, help="what a decision may cost (medium)")
+    parser.add_argument("--effort", choices=settings.EFFORTS, help="what a decision may cost (medium)")
     parser.add_argument("--blank", action="store_true", help="show grey instead of every screenshot")
     parser.add_argument("--out", metavar="DIR", type=Path, help="keep the episodes there")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
@@ -217,12 +217,11 @@ async def _contestant(args: argparse.Namespace) -> AsyncIterator[Contestant]:
     else:
         async with endpoint_of(args.model) as (endpoint, label):
             from agents.actor import ModelPolicy
-            from agents.effort import EFFORTS as AS_SET
-            from agents.effort import Deliberate
+            from agents.effort import EFFORTS, Deliberate
             from agents.reviewer import Reviewer
 
-            name = args.effort or load().effort
-            effort = AS_SET[name]
+            name = args.effort or settings.load().effort
+            effort = EFFORTS[name]
             if args.policy == "team":
                 yield Contestant(label, name, attempt=team(endpoint, label, effort))
                 return
@@ -249,7 +248,6 @@ async def endpoint_of(model: str | None) -> AsyncIterator[tuple[Endpoint, str]]:
         yield endpoint, endpoint.model
         return
     from apps.local_server import local_model
-    from tools import settings
     from training.registry import label as named
     from training.registry import resolve
 

@@ -55,9 +55,6 @@ def add_working(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="one JSON object on stdout, and nothing else there"
     )
-    parser.add_argument(
-        "--effort", choices=settings.EFFORTS, help="what a decision may cost (default: as set, medium)"
-    )
     parser.add_argument("--max-steps", type=int, default=30, metavar="N", help="actions a task may take")
 
 
@@ -175,9 +172,8 @@ class Session:
         if self._begun:
             self.observation = await self.trail.step(Action("goto", (self.place.home,)))
         else:
-            self.observation = (
-                await self.trail.observe()
-            )  # the first look was taken before the task was known
+            # The first look was taken before the task was known.
+            self.observation = await self.trail.observe()
         self._begun += 1
         self.trail.did.clear()
         self.terminal.say(f"{'task':>8}  {task}", "bold")

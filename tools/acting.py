@@ -22,14 +22,10 @@ from playwright.async_api import Error, Page, TimeoutError
 from tools import clipboard
 from tools.actions import FINAL, Action, Target, quote
 from tools.elements import Elements, Located, Look
-from tools.environment import Start
+from tools.environment import ActionFailed, Start
 from tools.observation import Observation, shorten
 
 ACTION_SECONDS = 3.0
-
-
-class ActionFailed(Exception):
-    """Why an action could not be done, in words for whoever chose it."""
 
 
 class Acting(ABC):
@@ -273,21 +269,16 @@ class Acting(ABC):
             asked["x"] = asked["y"] = None
         raise ActionFailed("nothing more to scroll that way")
 
-    def _pixels(self, x: float, y: float) -> tuple[float, float]:
-        width, height = self._start.viewport
-        # 1000 is the far edge, whose pixel is the last one.
-        return min(x * width / 1000, width - 1), min(y * height / 1000, height - 1)
-
     async def _mouse_click(self, x: float, y: float) -> None:
-        self._mouse = self._pixels(x, y)
+        self._mouse = self._start.pixels(x, y)
         await self.page.mouse.click(*self._mouse)
 
     async def _mouse_move(self, x: float, y: float) -> None:
-        self._mouse = self._pixels(x, y)
+        self._mouse = self._start.pixels(x, y)
         await self.page.mouse.move(*self._mouse)
 
     async def _mouse_path(self, points: tuple[float, ...]) -> None:
-        first, *rest = [self._pixels(x, y) for x, y in zip(points[::2], points[1::2], strict=True)]
+        first, *rest = [self._start.pixels(x, y) for x, y in zip(points[::2], points[1::2], strict=True)]
         mouse = self.page.mouse
         await mouse.move(*first)
         await mouse.down()
@@ -297,7 +288,7 @@ class Acting(ABC):
         self._mouse = rest[-1]
 
     async def _mouse_drag_and_drop(self, from_x: float, from_y: float, to_x: float, to_y: float) -> None:
-        await self._drag(self._pixels(from_x, from_y), self._pixels(to_x, to_y))
+        await self._drag(self._start.pixels(from_x, from_y), self._start.pixels(to_x, to_y))
 
     async def _goto(self, url: str) -> None:
         full = urljoin(self.page.url, url)

@@ -43,11 +43,11 @@ from playwright.async_api import (
 from playwright.async_api import TimeoutError as ActionTimeout
 
 from tools import clipboard
-from tools.acting import ACTION_SECONDS, Acting, ActionFailed, why
+from tools.acting import ACTION_SECONDS, Acting, why
 from tools.actions import Action, quote
 from tools.chromium import LAUNCH_ARGS, find_chromium
 from tools.elements import INIT, Elements, Look
-from tools.environment import EnvironmentDown, Start, origin
+from tools.environment import ActionFailed, EnvironmentDown, Start, origin
 from tools.observation import Box, Element, Observation, Table, shorten
 
 NAVIGATION_SECONDS = 10.0

@@ -30,8 +30,8 @@ from PIL import Image, ImageGrab
 from Xlib.display import Display
 from Xlib.error import ConnectionClosedError, DisplayConnectionError
 
-from tools.actions import ACTIONS, FINAL, Action, Target, quote
-from tools.environment import EnvironmentDown, Start, origin
+from tools.actions import FINAL, Action, Target, quote
+from tools.environment import ActionFailed, EnvironmentDown, Start, origin
 from tools.observation import MAX_ELEMENTS, Box, Element, Observation, Table, shorten
 from tools.x11 import accessibility
 from tools.x11.accessibility import FIELDS, Item, Reading, topmost
@@ -42,7 +42,7 @@ from tools.x11.session import Session
 from tools.x11.windows import Window, Windows
 
 ACTION_SECONDS = (
-    20.0  # each burst of a long text waits for the application, which a busy machine keeps waiting
+    20.0  # each burst of a long text waits for the application, and a busy machine keeps it waiting
 )
 OPEN_SECONDS = 20.0
 SETTLE_SECONDS = 2.0
@@ -52,10 +52,6 @@ HANG_SECONDS = 8.0  # after which an application that answers nothing is closed
 NOTCH = 60.0  # pixels that one notch of the wheel scrolls, in most applications
 BULLETS = "●•*"  # what toolkits show of a password
 LOST = (ConnectionClosedError, DisplayConnectionError)
-
-
-class ActionFailed(Exception):
-    """Why an action could not be done, in words for whoever chose it."""
 
 
 class Desktops:
@@ -364,7 +360,8 @@ class DesktopEnvironment:
     # ---- acting ------------------------------------------------------------------------------------------
 
     async def _perform(self, action: Action) -> None:
-        await EXECUTORS[action.name](self, *action.args)
+        if action.name not in FINAL:  # words for the person do nothing to the desktop
+            await getattr(self, f"_{action.name}")(*action.args)
 
     def _item(self, target: Target) -> tuple[int, Item]:
         found = self._last.find(target) if self._last is not None else None
@@ -530,7 +527,7 @@ class DesktopEnvironment:
             self._mouse = await self._point(target)
         if self._mouse is None:
             front = self._front()
-            self._mouse = front.inside.centre if front else self._pixels(500, 500)
+            self._mouse = front.inside.centre if front else self._start.pixels(500, 500)
         self.screen.input.move(*self._mouse)
         self.screen.input.wheel(_notches(dx), _notches(dy))
 
@@ -558,26 +555,21 @@ class DesktopEnvironment:
         active = self.screen.windows.active()
         return next((w for w in self.screen.windows.stacked() if w.id == active), None)
 
-    def _pixels(self, x: float, y: float) -> tuple[float, float]:
-        width, height = self._start.viewport
-        # 1000 is the far edge, whose pixel is the last one.
-        return min(x * width / 1000, width - 1), min(y * height / 1000, height - 1)
-
     async def _mouse_click(self, x: float, y: float) -> None:
-        self._mouse = self._pixels(x, y)
+        self._mouse = self._start.pixels(x, y)
         self.screen.input.click(*self._mouse)
 
     async def _mouse_move(self, x: float, y: float) -> None:
-        self._mouse = self._pixels(x, y)
+        self._mouse = self._start.pixels(x, y)
         self.screen.input.move(*self._mouse)
 
     async def _mouse_path(self, points: tuple[float, ...]) -> None:
-        way = [self._pixels(x, y) for x, y in zip(points[::2], points[1::2], strict=True)]
+        way = [self._start.pixels(x, y) for x, y in zip(points[::2], points[1::2], strict=True)]
         await self.screen.input.drag(way)
         self._mouse = way[-1]
 
     async def _mouse_drag_and_drop(self, from_x: float, from_y: float, to_x: float, to_y: float) -> None:
-        await self._drag(self._pixels(from_x, from_y), self._pixels(to_x, to_y))
+        await self._drag(self._start.pixels(from_x, from_y), self._start.pixels(to_x, to_y))
 
     async def _goto(self, url: str) -> None:
         where = origin(url if ":" in url else f"app:{url}")
@@ -613,15 +605,6 @@ class DesktopEnvironment:
 
     async def _noop(self, milliseconds: float = 0) -> None:
         await asyncio.sleep(max(0.0, min(10_000.0, milliseconds)) / 1000)
-
-    async def _nothing(self, text: str) -> None:
-        """Words for the person: nothing is done to the desktop."""
-
-
-EXECUTORS: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
-    name: DesktopEnvironment._nothing if name in FINAL else getattr(DesktopEnvironment, f"_{name}")
-    for name in ACTIONS
-}
 
 
 def _png(picture: Image.Image) -> bytes:

@@ -37,6 +37,12 @@ class Start:
     writes: bool = True
     session: Mapping[str, Any] | None = field(default=None, repr=False)
 
+    def pixels(self, x: float, y: float) -> tuple[float, float]:
+        """The pixel that a point in thousandths of the viewport means."""
+        width, height = self.viewport
+        # 1000 is the far edge, whose pixel is the last one.
+        return min(x * width / 1000, width - 1), min(y * height / 1000, height - 1)
+
 
 class Environment(Protocol):
     """What every place to work offers. A failed action is no exception: the observation has `error` set."""
@@ -74,6 +80,10 @@ class Workplace(Protocol):
 
 class EnvironmentDown(RuntimeError):
     """The place to work can't be used at all; the message says what to do."""
+
+
+class ActionFailed(Exception):
+    """Why an action could not be done, in words for whoever chose it."""
 
 
 def origin(url: str) -> str:

@@ -12,6 +12,7 @@ from agents.clients import Endpoint
 from agents.effort import EFFORTS, Deliberate
 from agents.reviewer import Reviewer
 from agents.scripted import Answer, ScriptedServer, pick
+from tools import settings
 from tools.actions import parse
 from tools.observation import Box, Element, Observation
 
@@ -76,6 +77,18 @@ async def test_effort_decides() -> None:
     )
     assert found == ["click(2)", "send_msg_to_user(done)"]
     assert asked == [1, 8, 1, 1, 8, 1]
+
+
+async def test_only_what_was_decided_here_counts() -> None:
+    """What a program did meanwhile was not done on the page seen last. And the dial is the settings' own."""
+    with ScriptedServer({"act:": [pick("Next"), pick("Save")]}) as server:
+        model = ModelPolicy(Endpoint(server.url, "scripted", brief=True))
+        policy = Deliberate(model, EFFORTS["medium"])
+        assert (await policy.decide("x", PAGE, [])).action == NEXT
+        assert (await policy.decide("x", PAGE, [NEXT, SAVE])).action == SAVE  # not asked again
+        await model.close()
+        assert len(server.asked) == 2
+    assert tuple(EFFORTS) == settings.EFFORTS
 
 
 @pytest.mark.parametrize("swings", [2, 5])

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from agents.program import Script, parse_program, script_regex
 from tools.actions import Action
-from tools.browser import Browser, BrowserEnvironment
+from tools.browser import BrowserEnvironment
 from trajectories.examples import examples
 from trajectories.helpdesk.suite import HelpDesk
 from trajectories.helpdesk.tasks import FAMILIES, Maker
@@ -21,18 +19,6 @@ from trajectories.store import Store
 
 SEED = 11
 FROM_FILE = ("enter-customers", "enter-tickets")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def suite() -> AsyncIterator[HelpDesk]:
-    async with HelpDesk() as made:
-        yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def env(chromium_path: str) -> AsyncIterator[BrowserEnvironment]:
-    async with Browser() as browser:
-        yield browser.environment()
 
 
 def test_the_actors_families_are_what_they_were() -> None:

@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from tools.actions import Action, Named
-from tools.browser import Browser, BrowserEnvironment
+from tools.browser import BrowserEnvironment
 from trajectories.helpdesk.suite import LONG, SHORT, HelpDesk
 from trajectories.helpdesk.tasks import HelpDeskTask
 
 SEED = 11
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def suite() -> AsyncIterator[HelpDesk]:
-    async with HelpDesk() as made:
-        yield made
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def env(chromium_path: str) -> AsyncIterator[BrowserEnvironment]:
-    async with Browser() as browser:
-        yield browser.environment()
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
