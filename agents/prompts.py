@@ -21,6 +21,7 @@ import base64
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from agents import grounding
 from tools.actions import Action, prompt_list
 from tools.observation import Observation, shorten
 
@@ -71,7 +72,7 @@ def actor_text(
     goal: str, observation: Observation, history: Sequence[Action], *, fenced: bool = False
 ) -> str:
     """The actor's question: page, what was done, goal, `act:`."""
-    return f"{_page(observation, fenced)}{_done(history)}{_goal(goal)}act:"
+    return f"{_page(observation, fenced)}{_done(history)}{_marked(goal, observation, fenced)}act:"
 
 
 def coder_text(goal: str, observation: Observation, recalled: Sequence[str], *, fenced: bool = False) -> str:
@@ -89,7 +90,7 @@ def result_review_text(
     goal: str, observation: Observation, history: Sequence[Action], *, fenced: bool = False
 ) -> str:
     """The reviewer's question after: the page at the end, what was done, goal, `check result:`."""
-    return f"{_page(observation, fenced)}{_done(history)}{_goal(goal)}check result:"
+    return f"{_page(observation, fenced)}{_done(history)}{_marked(goal, observation, fenced)}check result:"
 
 
 def messages(role: Role, text: str, screenshot: bytes | None, *, brief: bool) -> list[Message]:
@@ -114,6 +115,11 @@ def _data(what: str, text: str) -> str:
 
 def _goal(goal: str) -> str:
     return f"goal: {shorten(goal, 600)}\n"
+
+
+def _marked(goal: str, observation: Observation, fenced: bool) -> str:
+    """The goal, for our own models with marks at what of it is on the page (`grounding.py`)."""
+    return _goal(goal) if fenced else f"goal: {grounding.mark(shorten(goal, 600), observation)}\n"
 
 
 def _done(history: Sequence[Action]) -> str:

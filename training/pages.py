@@ -33,6 +33,7 @@ from trajectories.suites import SUITES, open_suite
 
 ASIDES = 8  # other goals kept for each page
 PLAIN = 4  # plain questions kept for each page
+ENDS = 0.15  # share of pages that are where a goal was met
 MIDWAY = 2  # times a form is asked about partly filled in
 DONE = 'send_msg_to_user("done")'
 MOST = 5.0  # times as often as a task of one step
@@ -178,15 +179,15 @@ class Album:
     def page(self, draw: random.Random) -> Page:
         """Any page: its suite first, then its family, so that one of few tasks counts as much as one of many.
 
-        One page in four is where a goal was met, or the model would hardly ever see what that looks like, and
-        one in four where the model was wrong.
+        One page in seven is where a goal was met, or the model would hardly ever see what that looks like (of
+        one in four it learns to say done too early), and one in four where the model was wrong.
         """
         weights = self._weights[draw.choice(sorted(self._weights))]
         (family,) = draw.choices(list(weights), list(weights.values()))
         ends = self.ends[family]
         kind = draw.random()
         missed = self.missed[family] if kind > 0.75 else []
-        return draw.choice((ends if kind < 0.25 else missed) or self.families[family])
+        return draw.choice((ends if kind < ENDS else missed) or self.families[family])
 
     def texts(self) -> Iterator[str]:
         """Every page with its questions and answers, to learn a tokenizer from."""

@@ -1,0 +1,121 @@
+"""A goal with marks at what of it is on the page: string matching that a small model should not have to do.
+
+    goal: Add a client with name[1] "Sofia I. Marin"[=1], telephone[2] "+44 20 555" and e-mail "a@x.org".
+    goal: Make the case "Badge crashes"[12] "P1"[@5].
+    goal: Select 1MOr[2 checked] and click Submit[3].
+
+    [2]   the element with ref 2 is called that; with what was ticked or chosen after it
+    [=2]  it holds that
+    [@2]  it offers that among its options
+    [~2]  its name contains that (for what the goal has in quotes and nothing is called)
+    [+]   it can be read on the page
+
+What has no mark is not in sight: to be typed, or to be found elsewhere. Only the goal's own words are
+marked, and nothing of the page is put in but refs, so no page can write into a goal. The idea is that of
+value linking in text-to-SQL (BRIDGE, https://arxiv.org/abs/2012.12627), where a question is marked with a
+database's cells.
+
+Not covered: other words for the same thing ("mail" for "E-mail"), which the model has to know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+
+from tools.observation import MAX_ELEMENTS, MAX_OPTIONS, Element, Observation
+
+WORD = re.compile(r"\{\{\w+\}\}|\w+|[^\w\s]")  # {{password}} is one word, so nothing is written into it
+QUOTED = re.compile(r'"([^"]+)"')
+SHOWN = ("checked", "selected", "pressed")
+MOST = 3  # elements named at one place
+LONGEST = 24  # words of a phrase
+# Too common to mean an element of that name, unless in quotes; so are single letters and punctuation.
+COMMON = frozenset(
+    ["a", "an", "and", "at", "by", "for", "in", "is", "it", "of", "on", "or", "the", "to", "with"]
+)
+
+Words = tuple[str, ...]
+
+
+def mark(goal: str, page: Observation) -> str:
+    """The goal with a mark behind each run of its words that is on the page, longest runs first."""
+    found = list(WORD.finditer(goal))
+    words = [m[0].casefold() for m in found]
+    phrases = _phrases(page)
+    longest = min(LONGEST, max(map(len, phrases), default=0))
+    quotes = {m.start(1): m for m in QUOTED.finditer(goal)}
+    marks: list[tuple[int, str]] = []  # where to write what
+    at = 0
+    while at < len(found):
+        start = found[at].start()
+        if (quoted := quotes.get(start)) and (inside := _partly(quoted[1], page, phrases)):
+            marks.append((quoted.end(), inside))
+            at += len(WORD.findall(quoted[1]))
+            continue
+        for length in range(min(longest, len(found) - at), 0, -1):
+            end = found[at + length - 1].end()
+            in_quotes = goal[start - 1 : start] == '"' == goal[end : end + 1]
+            said = phrases.get(tuple(words[at : at + length]))
+            if said and (in_quotes or length > 1 or _telling(words[at])):
+                marks.append((end + in_quotes, " ".join(said[:MOST])))
+                at += length
+                break
+        else:
+            at += 1
+    parts, last = list[str](), 0
+    for end, said_here in marks:
+        parts += goal[last:end], f"[{said_here}]"
+        last = end
+    return "".join(parts) + goal[last:]
+
+
+def _phrases(page: Observation) -> dict[Words, list[str]]:
+    """What can be read on the page, in words, with its marks."""
+    phrases: dict[Words, list[str]] = defaultdict(list)
+    for element in page.elements[:MAX_ELEMENTS]:
+        for text, said in _texts(element):
+            words = _words(text)
+            if words and said not in phrases[words]:
+                phrases[words].append(said)
+    return {
+        # What can only be read says little where something of that name can be acted on.
+        words: [s for s in said if s != "+"] or said
+        for words, said in phrases.items()
+        if said
+    }
+
+
+def _texts(element: Element) -> Iterator[tuple[str, str]]:
+    if element.ref is None:
+        yield element.name, "+"
+        return
+    yield element.name, " ".join((str(element.ref), *(s for s in SHOWN if s in element.states)))
+    if element.value:
+        yield element.value, f"={element.ref}"
+    for option in element.options[:MAX_OPTIONS]:
+        if option != element.value:
+            yield option, f"@{element.ref}"
+
+
+def _partly(quoted: str, page: Observation, phrases: dict[Words, list[str]]) -> str:
+    """The marks of elements whose name contains what is quoted, where nothing is just that."""
+    words = _words(quoted)
+    if not words or words in phrases or not any(map(_telling, words)):
+        return ""
+    low = quoted.casefold()
+    holders = [
+        f"~{e.ref}"
+        for e in page.actionable()
+        if low in e.name.casefold() and f" {' '.join(words)} " in f" {' '.join(_words(e.name))} "
+    ]
+    return " ".join(holders[:MOST])
+
+
+def _words(text: str) -> Words:
+    return tuple(m.casefold() for m in WORD.findall(text.rstrip(" :*")))
+
+
+def _telling(word: str) -> bool:
+    return word not in COMMON and any(map(str.isalnum, word)) and (len(word) > 1 or word.isdigit())
