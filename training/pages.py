@@ -34,7 +34,7 @@ from trajectories.suites import SUITES, open_suite
 ASIDES = 8  # other goals kept for each page
 PLAIN = 4  # plain questions kept for each page
 ENDS = 0.15  # share of pages that are where a goal was met
-MIDWAY = 2  # times a form is asked about partly filled in
+MIDWAY = 4  # times a form is asked about partly filled in
 DONE = 'send_msg_to_user("done")'
 MOST = 5.0  # times as often as a task of one step
 KNOWN = 0.25  # share of its weight that a family keeps in which the model was never wrong

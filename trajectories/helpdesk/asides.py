@@ -6,6 +6,9 @@ goal of the same world can be asked of any recorded page, and the answer is know
 episode has changed something already, only near misses of its own goal are asked, with other values: they
 teach that the page in sight is not the one that was wanted.
 
+Most goals are about things on some other page, and a model that is asked them learns little but to leave. Of
+many goals those are kept whose answers differ: each thing that can be done here about as often as leaving.
+
 Forms are also asked about half filled in: what the expert would type or choose is written into the
 observation, as the page would show it, and the question is what comes next (`midway`). The screenshot stays
 the one before.
@@ -17,17 +20,21 @@ from __future__ import annotations
 
 import random
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain, islice, zip_longest
 
 from tools.actions import Action, quote
 from tools.observation import Element, Observation
 from trajectories.episode import Episode, Step
 from trajectories.helpdesk.expert import Page
+from trajectories.helpdesk.look import SECTIONS
 from trajectories.helpdesk.tasks import DONE, FAMILIES, Maker, Plan, advice, is_at, place
 
 HARMLESS = frozenset({"fill", "select_option", "scroll", "hover", "go_back", "noop"})
-TRIES = 6  # goals made up for each one kept
+TRIES = 6  # goals made up for each one looked at
+CHOSEN_FROM = 5  # goals looked at for each one kept
 MANY = 16  # goals looked at for each form filled in: most have their form elsewhere
 
 
@@ -41,12 +48,19 @@ def asides(
     page = _page(episode, at)
     if look is not None:
         page = replace(page, observation=look)
-    for plan in _plans(episode, at, count, draw):
+    sections = {page.look.word(section) for section in SECTIONS}
+    by_answer: dict[str, list[tuple[str, Action]]] = defaultdict(list)
+    for plan in _plans(episode, at, CHOSEN_FROM * count, draw):
         reached = plan.view is not None and is_at(page.observation.url, plan.view)
         try:
-            yield plan.goal, DONE if reached else advice(plan, page)
+            action = DONE if reached else advice(plan, page)
         except (KeyError, ValueError):
             continue
+        leaves = action.name == "click" and action.label in sections
+        by_answer["leave" if leaves else f"{action.label} {action.name}"].append((plan.goal, action))
+    ways = draw.sample(list(by_answer.values()), len(by_answer))
+    rounds = chain.from_iterable(zip_longest(*ways))  # one of each kind, then a second one, and so on
+    yield from islice(filter(None, rounds), count)
 
 
 def midway(
