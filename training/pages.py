@@ -34,6 +34,9 @@ from trajectories.suites import SUITES, open_suite
 ASIDES = 8  # other goals kept for each page
 PLAIN = 4  # plain questions kept for each page
 ENDS = 0.15  # share of pages that are where a goal was met
+BEGUN = 0.35  # of those where something was done and more is to do: the hardest to tell what comes next on
+MISSED = 0.25  # of those where the model was wrong
+REVIEWED = 0.04  # share of other goals that the reviewer is asked about: hardly any is met
 MIDWAY = 4  # times a form is asked about partly filled in
 DONE = 'send_msg_to_user("done")'
 MOST = 5.0  # times as often as a task of one step
@@ -58,6 +61,11 @@ class Page:
     def ends(self) -> bool:
         """Whether the episode's goal was met here."""
         return any(question.answer == DONE for question in self.own)
+
+    @property
+    def begun(self) -> bool:
+        """Whether something was done for the episode's goal, and more is to do here."""
+        return any(q.acts and q.text.startswith("did: ") and q.answer != DONE for q in self.own)
 
     def screen(self, count: int, draw: random.Random) -> Screen:
         """A screen with `count` of the questions: up to half are the episode's own, one of them for the next
@@ -90,7 +98,7 @@ def pages(episodes: Iterable[Episode], shrink: Callable[[bytes], bytes], seed: i
             picture = shrink(look.screenshot) if look.screenshot else None
             plain = Artist(str(draw.random())).asides(look, PLAIN)
             others = suite.asides(episode, at, ASIDES, draw) if suite else ()
-            asked_too = [_asked(goal, look, history, action, draw) for goal, action in others]
+            asked_too = [_asked(goal, look, action, draw) for goal, action in others]
             others_too = (*asked_too, *plain)
             yield Page(
                 family, look.text() + "\n", picture, tuple(questions), others_too, _missed(episode, at)
@@ -101,7 +109,7 @@ def pages(episodes: Iterable[Episode], shrink: Callable[[bytes], bytes], seed: i
                 follows = _question(prompts.actor_text(said, half, before), str(action), half)
                 review = _question(prompts.result_review_text(said, half, before), NOT_YET, half)
                 others = suite.asides(episode, at, ASIDES // 2, draw, half) if suite else ()
-                asked_too = [_asked(goal, half, before, action, draw) for goal, action in others]
+                asked_too = [_asked(goal, half, action, draw) for goal, action in others]
                 yield Page(family, half.text() + "\n", picture, (follows, review), tuple(asked_too))
 
 
@@ -112,15 +120,15 @@ def _missed(episode: Episode, at: int) -> bool | None:
     return bool(parse(better) != episode.steps[at].decision.action)
 
 
-def _asked(
-    goal: str, look: Observation, history: tuple[Action, ...], action: Action, draw: random.Random
-) -> Question:
-    """Another goal put to the actor or, where it is not met, to the reviewer."""
+def _asked(goal: str, look: Observation, action: Action, draw: random.Random) -> Question:
+    """Another goal put to the actor or, now and then, to the reviewer, as if it had just been set: what was
+    done for the episode's own goal would only teach that what was done says nothing."""
     said = _said(goal, draw)
-    before = history if draw.random() < 0.6 else ()
-    if not action.final and draw.random() < 0.2:
-        return _question(prompts.result_review_text(said, look, before), NOT_YET, look)
-    return _question(prompts.actor_text(said, look, before), str(action), look)
+    if draw.random() < REVIEWED:
+        return _question(
+            prompts.result_review_text(said, look, ()), "done" if action.final else NOT_YET, look
+        )
+    return _question(prompts.actor_text(said, look, ()), str(action), look)
 
 
 def _question(prompt: str, answer: str, look: Observation) -> Question:
@@ -160,6 +168,9 @@ class Album:
                 page = Page(row["family"], row["text"], row["picture"], own, others, row["missed"])
                 self.families[page.family].append(page)
         self.ends = {family: [page for page in found if page.ends] for family, found in self.families.items()}
+        self.begun = {
+            family: [page for page in found if page.begun] for family, found in self.families.items()
+        }
         self.missed = {family: [p for p in found if p.missed] for family, found in self.families.items()}
         self._weights: dict[str, dict[str, float]] = defaultdict(dict)  # by suite and family
         for family in sorted(self.families):
@@ -179,15 +190,15 @@ class Album:
     def page(self, draw: random.Random) -> Page:
         """Any page: its suite first, then its family, so that one of few tasks counts as much as one of many.
 
-        One page in seven is where a goal was met, or the model would hardly ever see what that looks like (of
-        one in four it learns to say done too early), and one in four where the model was wrong.
+        Some are drawn more often (`ENDS`, `BEGUN`, `MISSED`): where a goal was met, or the model would hardly
+        ever see what that looks like (of one in four it learns to say done too early), where it was begun,
+        and where the model was wrong.
         """
         weights = self._weights[draw.choice(sorted(self._weights))]
         (family,) = draw.choices(list(weights), list(weights.values()))
-        ends = self.ends[family]
-        kind = draw.random()
-        missed = self.missed[family] if kind > 0.75 else []
-        return draw.choice((ends if kind < ENDS else missed) or self.families[family])
+        kinds = (self.ends, self.begun, self.missed, self.families)
+        (kind,) = draw.choices(kinds, (ENDS, BEGUN, MISSED, 1 - ENDS - BEGUN - MISSED))
+        return draw.choice(kind[family] or self.families[family])
 
     def texts(self) -> Iterator[str]:
         """Every page with its questions and answers, to learn a tokenizer from."""

@@ -36,7 +36,7 @@ from training.pages import Album
 from training.screens import Artist, Screen
 
 IGNORE = -100
-MANY = 0.7  # share of recorded pages with all the questions a row may have; others: next action and one more
+MANY = 0.3  # share of recorded pages with all the questions a row may have; others: next action and one more
 NAMES = re.compile(r'(?m)^\S+ ("(?:[^"\\]|\\.)*") \[\d+\]')  # of the elements listed on a page
 
 
