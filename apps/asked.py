@@ -7,29 +7,40 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import io
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from PIL import Image
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-LARGEST_PIXELS = 25_000_000  # in all images of a request together; a 4K screenshot has 8.3 million
+from apps.serving.limits import Limits
+
 FORMATS = ["PNG", "JPEG", "WEBP", "GIF"]
 DEFAULT_TOKENS = 512
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"} | {
     "tool": "user",
     "function": "user",
 }
+PARTS = 2048  # messages, and parts of one, at most
 OTHER_GRAMMARS = ("json", "json_object", "grammar", "structural_tag")
 
 
 class Refused(Exception):
-    """A request that is not answered; `str` of it says what to mend."""
+    """A request that is not answered; `str` of it says what to mend, `retry` in how many seconds to retry."""
 
-    def __init__(self, message: str, *, status: int = 400, param: str | None = None, code: str | None = None):
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        param: str | None = None,
+        code: str | None = None,
+        retry: int | None = None,
+    ):
         super().__init__(message)
-        self.status, self.param, self.code = status, param, code
+        self.status, self.param, self.code, self.retry = status, param, code, retry
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,7 @@ class Asked:
 
     messages: list[dict[str, Any]]
     images: list[Image.Image] = field(repr=False)
+    pictures: bytes  # a digest of the images' files
     regex: str | None
     choices: list[str] | None
     max_tokens: int
@@ -60,7 +72,7 @@ class _Lenient(BaseModel, extra="ignore"):
 
 class _Message(_Lenient):
     role: str
-    content: str | list[dict[str, Any]] = ""
+    content: str | Annotated[list[dict[str, Any]], Field(max_length=PARTS)] = ""
 
 
 class _Structured(_Lenient, extra="allow"):
@@ -72,14 +84,16 @@ class _StreamOptions(_Lenient):
     include_usage: bool = False
 
 
-class _Body(_Lenient, extra="allow"):
+class Body(_Lenient, extra="allow"):
+    """A chat completion request."""
+
     model: str | None = None
-    messages: list[_Message] = Field(min_length=1)
+    messages: list[_Message] = Field(min_length=1, max_length=PARTS)
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
     temperature: float = Field(0.0, ge=0, le=2)
     n: int = Field(1, ge=1, le=16)
-    stop: str | list[str] = []
+    stop: str | Annotated[list[str], Field(max_length=16)] = []
     seed: int | None = Field(None, ge=-(2**62), le=2**62)
     stream: bool = False
     stream_options: _StreamOptions = _StreamOptions()
@@ -89,10 +103,10 @@ class _Body(_Lenient, extra="allow"):
     response_format: dict[str, Any] = {"type": "text"}
 
 
-def read(raw: bytes, model_id: str) -> Asked:
+def read(raw: bytes, model_id: str, limits: Limits = Limits()) -> Asked:  # noqa: B008 (it is frozen)
     """The request in a body. Raises Refused."""
     try:
-        body = _Body.model_validate_json(raw)
+        body = Body.model_validate_json(raw)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -105,14 +119,15 @@ def read(raw: bytes, model_id: str) -> Asked:
             code="model_not_found",
         )
     regex, choices = _grammar(body)
-    images: list[Image.Image] = []
+    images = _Images(limits)
     messages = [_message(message, images) for message in body.messages]
     return Asked(
         messages=messages,
-        images=images,
+        images=images.opened,
+        pictures=images.digest.digest(),
         regex=regex,
         choices=choices,
-        max_tokens=body.max_completion_tokens or body.max_tokens or DEFAULT_TOKENS,
+        max_tokens=min(limits.tokens, body.max_completion_tokens or body.max_tokens or DEFAULT_TOKENS),
         temperature=body.temperature,
         n=body.n,
         stop=[body.stop] if isinstance(body.stop, str) else body.stop,
@@ -122,7 +137,7 @@ def read(raw: bytes, model_id: str) -> Asked:
     )
 
 
-def _grammar(body: _Body) -> tuple[str | None, list[str] | None]:
+def _grammar(body: Body) -> tuple[str | None, list[str] | None]:
     extra = body.model_extra or {}
     asked_otherwise = [
         f"structured_outputs.{k}"
@@ -145,7 +160,7 @@ def _grammar(body: _Body) -> tuple[str | None, list[str] | None]:
     return given.regex or body.guided_regex, given.choice if given.choice is not None else body.guided_choice
 
 
-def _message(message: _Message, images: list[Image.Image]) -> dict[str, Any]:
+def _message(message: _Message, images: _Images) -> dict[str, Any]:
     if message.role not in ROLES:
         raise Refused(f"no role {message.role!r}; there are {', '.join(ROLES)}", param="messages")
     if isinstance(message.content, str):
@@ -158,15 +173,45 @@ def _message(message: _Message, images: list[Image.Image]) -> dict[str, Any]:
             case "image_url":
                 given = part.get("image_url")
                 url = given.get("url") if isinstance(given, dict) else given
-                images.append(_image(url, LARGEST_PIXELS - sum(i.width * i.height for i in images)))
+                images.open(url)
                 parts.append({"type": "image"})
             case kind:
                 raise Refused(f"no content part {kind!r}; there are text and image_url", param="messages")
     return {"role": ROLES[message.role], "content": parts}
 
 
-def _image(url: object, pixels: int) -> Image.Image:
-    """The picture in a `data:` URL. What it is, its bytes say; the URL's media type is not believed."""
+class _Images:
+    """The pictures of a request, opened one by one while they are within the limits."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits, self._left = limits, limits.pixels
+        self.opened: list[Image.Image] = []
+        self.digest = hashlib.sha256()
+
+    def open(self, url: object) -> None:
+        """The picture in a `data:` URL. What it is, its bytes say; the URL's media type is not believed."""
+        if len(self.opened) == self._limits.images:
+            raise Refused(f"more than {self._limits.images} images; send fewer", param="messages")
+        data = _data(url)
+        try:
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            self._left -= image.width * image.height
+            if self._left < 0:
+                raise Refused(
+                    f"the images have more than {self._limits.pixels // 1_000_000} million pixels; "
+                    "send smaller ones",
+                    param="messages",
+                )
+            image.load()
+            self.opened.append(image if image.mode == "RGB" else image.convert("RGB"))
+        except Image.DecompressionBombError as error:
+            raise Refused(f"the image is too large: {error}", param="messages") from error
+        except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises on broken files
+            raise _unreadable(error) from error
+        self.digest.update(hashlib.sha256(data).digest())
+
+
+def _data(url: object) -> bytes:
     if not isinstance(url, str) or not url.startswith("data:"):
         raise Refused(
             "images are taken as data: URLs only, this server fetches nothing; "
@@ -177,17 +222,11 @@ def _image(url: object, pixels: int) -> Image.Image:
     if not head.endswith(";base64"):
         raise Refused("the image's data: URL must be base64: data:image/png;base64,...", param="messages")
     try:
-        image = Image.open(io.BytesIO(base64.b64decode(data, validate=True)), formats=FORMATS)
-        if image.width * image.height > pixels:
-            raise Refused(
-                f"the images have more than {LARGEST_PIXELS // 1_000_000} million pixels; send smaller ones",
-                param="messages",
-            )
-        image.load()
-        return image if image.mode == "RGB" else image.convert("RGB")
-    except Image.DecompressionBombError as error:
-        raise Refused(f"the image is too large: {error}", param="messages") from error
-    except (binascii.Error, OSError, ValueError, SyntaxError) as error:  # what Pillow raises on broken files
-        raise Refused(
-            f"the image can't be read ({error}); send a whole {', '.join(FORMATS)}", param="messages"
-        ) from error
+        return base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> Refused:
+    said = f"the image can't be read ({error}); send a whole {', '.join(FORMATS)}"
+    return Refused(said, param="messages")

@@ -1,11 +1,14 @@
-"""A model's forward pass with its cache, as decoding wants it: a prompt, then a few tokens at a time.
+"""A model's forward pass with its caches, as decoding wants it: prompts and answers under way, in one pass.
 
 `transformers` spends some milliseconds of Python on every token, whatever the model's size: for nano that is
 most of an answer. Where the language model is a plain Llama, as in SmolVLM and in ours, its layers are run by
 the loop here instead: the same arithmetic, projections joined, a cache that is written in place, the last
-layer for the last token alone. Any other model goes through `transformers` itself.
+layer for the last tokens alone. Any other model goes through `transformers`, one sequence after the other.
 
-Not covered: choosing tokens (`engine.py`), several prompts in one batch.
+Sequences of any length are laid end to end, so nothing is padded: their tokens go through the projections
+together, and only the attention is each one's own.
+
+Not covered: choosing tokens (`answer.py`), which sequences run together (`batch.py`).
 """
 
 from __future__ import annotations
@@ -23,20 +26,37 @@ from apps.sight import Sight
 STEP = 256  # tokens by which a cache grows
 
 
+@dataclass(frozen=True)
+class Part:
+    """Some tokens that one sequence goes on with; a sequence that begins has no cache yet.
+
+    `inputs` is the whole prompt as the processor made it, where its pictures are still to be looked at, and
+    `seen` what the vision tower made of them, if that is known.
+    """
+
+    ids: Sequence[int]
+    cache: Any = None
+    inputs: Any = None
+    seen: torch.Tensor | None = None
+
+
 class Forward(Protocol):
     """What the engine asks of a model. Caches are of the implementation's own kind."""
 
-    def begin(self, inputs: Any) -> tuple[torch.Tensor, Any]:
-        """Logits (vocabulary,) after a whole prompt, as the processor made it, and the cache of it."""
+    def look(self, inputs: Sequence[Any]) -> list[torch.Tensor | None]:
+        """What the vision tower makes of each prompt's pictures; None where this model does that in `run`."""
 
-    def go_on(self, ids: Sequence[int], cache: Any) -> tuple[torch.Tensor, Any]:
-        """Logits after some more tokens, and the cache with them."""
+    def run(self, parts: Sequence[Part]) -> list[tuple[torch.Tensor, Any]]:
+        """For each part the logits (vocabulary,) after its last token, and its cache with its tokens."""
 
-    def cut(self, cache: Any, length: int) -> Any:
-        """The cache of the first `length` tokens; None where this model can't go back."""
+    def keep(self, cache: Any) -> Any:
+        """What `fork` can later go back to, while the sequence itself goes on; None where it can't be."""
 
-    def fork(self, cache: Any) -> Any:
-        """A cache to go on from while `cache` itself stays as it is."""
+    def fork(self, kept: Any, length: int) -> Any:
+        """A cache of its own with the first `length` tokens."""
+
+    def size(self, kept: Any) -> int:
+        """Its bytes."""
 
 
 def forward(model: Any) -> Forward:
@@ -50,39 +70,57 @@ class Transformers:
     def __init__(self, model: Any) -> None:
         self._model = model
 
-    def begin(self, inputs: Any) -> tuple[torch.Tensor, Any]:
+    def look(self, inputs: Sequence[Any]) -> list[torch.Tensor | None]:
+        return [None] * len(inputs)
+
+    def run(self, parts: Sequence[Part]) -> list[tuple[torch.Tensor, Any]]:
+        return [self._one(part) for part in parts]
+
+    def _one(self, part: Part) -> tuple[torch.Tensor, Any]:
         inner: Any = getattr(self._model, "model", None)
-        if hasattr(inner, "rope_deltas"):
-            inner.rope_deltas = None  # Qwen-VL would add the last picture's to a prompt that has none
-        output = self._model(**inputs, use_cache=True, logits_to_keep=1)
-        return output.logits[0, -1].float().cpu(), output.past_key_values
+        counted = hasattr(inner, "rope_deltas")  # Qwen-VL keeps the last prompt's there, for one sequence
+        if part.cache is None:
+            how = dict(part.inputs)
+        else:
+            more = torch.tensor([list(part.ids)], device=self._model.device)
+            how = {"input_ids": more, "past_key_values": part.cache.past}
+        if counted:
+            inner.rope_deltas = part.cache.deltas if part.cache else None
+        output = self._model(**how, use_cache=True, logits_to_keep=1)
+        deltas = inner.rope_deltas if counted else None
+        return output.logits[0, -1].float().cpu(), _Past(output.past_key_values, deltas)
 
-    def go_on(self, ids: Sequence[int], cache: Any) -> tuple[torch.Tensor, Any]:
-        more = torch.tensor([list(ids)], device=self._model.device)
-        output = self._model(input_ids=more, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        return output.logits[0, -1].float().cpu(), output.past_key_values
-
-    def cut(self, cache: Any, length: int) -> Any:
-        if not all(type(layer).__name__ == "DynamicLayer" for layer in cache.layers):
-            return None
-        if (surplus := cache.get_seq_length() - length) > 0:
-            cache.crop(-surplus)
-        return cache
-
-    def fork(self, cache: Any) -> Any:
+    def keep(self, cache: Any) -> Any:
+        if not all(type(layer).__name__ == "DynamicLayer" for layer in cache.past.layers):
+            return None  # a sliding window, or a state: it can't go back
         return copy.deepcopy(cache)
+
+    def fork(self, kept: Any, length: int) -> Any:
+        own = copy.deepcopy(kept)
+        if (surplus := own.past.get_seq_length() - length) > 0:
+            own.past.crop(-surplus)
+        return own
+
+    def size(self, kept: Any) -> int:
+        return sum(layer.keys.nbytes + layer.values.nbytes for layer in kept.past.layers)
+
+
+@dataclass(frozen=True)
+class _Past:
+    """The cache of `transformers`, and by how much Qwen-VL's positions lag behind the tokens."""
+
+    past: Any
+    deltas: Any
 
 
 @dataclass(frozen=True)
 class Cache:
-    """Keys and values (layers, heads, room, width of a head), of which the first `length` tokens are meant.
+    """Keys, and below them values, of one sequence (layers, 2 * heads, room, width of a head).
 
-    Forks share the room, so they are to be gone on with one after the other: what a fork writes, the next
-    one writes over.
+    The first `length` tokens are meant. What goes on from it writes behind them, into the same room.
     """
 
-    keys: torch.Tensor
-    values: torch.Tensor
+    room: torch.Tensor
     length: int
 
 
@@ -124,56 +162,100 @@ class Llama:
         self._cos = angles.cos().repeat(1, 1, 2)
         self._sin = torch.cat((-angles.sin(), angles.sin()), -1)
 
-    def begin(self, inputs: Any) -> tuple[torch.Tensor, Any]:
-        ids = inputs["input_ids"][0]
-        vectors = self._embed[ids]
-        if "pixel_values" in inputs:
-            seen = self._sight.look(inputs["pixel_values"], inputs.get("pixel_attention_mask"))
-            vectors[ids == self._model.config.image_token_id] = seen
-        shape = (len(self._layers), self._kv, 0, self._width)
-        return self._run(vectors, Cache(vectors.new_empty(shape), vectors.new_empty(shape), 0))
+    def look(self, inputs: Sequence[Any]) -> list[torch.Tensor | None]:
+        """Prompts whose pictures are alike in size, and not padded, go through the tower together."""
+        return self._sight.look_at_all(inputs)
 
-    def go_on(self, ids: Sequence[int], cache: Any) -> tuple[torch.Tensor, Any]:
-        return self._run(self._embed[list(ids)], cache)
-
-    def cut(self, cache: Any, length: int) -> Any:
-        return replace(cache, length=min(length, cache.length))
-
-    def fork(self, cache: Any) -> Any:
-        return cache
-
-    def _run(self, x: torch.Tensor, cache: Cache) -> tuple[torch.Tensor, Cache]:
-        """Some tokens' vectors (count, width) through all layers."""
-        start, count = cache.length, len(x)
-        end = start + count
-        if end > cache.keys.shape[2]:
-            cache = _roomier(cache, end)
-        cos, sin = self._cos[start:end], self._sin[start:end]
-        causal, mask = count > 1 and not start, None
-        if count > 1 and start:
-            mask = torch.ones(count, end, dtype=torch.bool, device=x.device).tril(start)
-        for keys, values, layer in zip(cache.keys, cache.values, self._layers, strict=True):
-            joined = self._normed(x) @ layer.query_key_value
-            heads = joined.view(count, self._heads + 2 * self._kv, self._width)
-            turned = _turned(heads[:, : self._heads + self._kv], cos, sin)
-            asking = turned[:, : self._heads]
-            keys[:, start:end] = turned[:, self._heads :].transpose(0, 1)
-            values[:, start:end] = heads[:, self._heads + self._kv :].transpose(0, 1)
-            if layer is self._layers[-1]:  # what the others come to here, no further layer asks
-                x, asking, mask, causal = x[-1:], asking[-1:], None, False
-            met = scaled_dot_product_attention(
-                asking.transpose(0, 1)[None],
-                keys[None, :, :end],
-                values[None, :, :end],
-                attn_mask=mask,
-                is_causal=causal,
-                enable_gqa=self._heads != self._kv,
-            )
-            x = torch.addmm(x, met[0].transpose(0, 1).reshape(len(x), -1), layer.out)
+    def run(self, parts: Sequence[Part]) -> list[tuple[torch.Tensor, Any]]:
+        x = torch.cat([self._vectors(part) for part in parts])
+        bounds: list[tuple[int, int, int, int]] = []  # in x from, to; in the sequence from, to
+        caches: list[Cache] = []
+        at = 0
+        for part in parts:
+            begun = part.cache.length if part.cache else 0
+            ended = begun + len(part.ids)
+            bounds.append((at, at := at + len(part.ids), begun, ended))
+            caches.append(self._roomy(part.cache, ended))
+        met_by = self._attentions(bounds, x.device)
+        cos, sin = (
+            torch.cat([table[begun:ended] for _, _, begun, ended in bounds])
+            for table in (self._cos, self._sin)
+        )
+        layered = [cache.room[:, :, : b[3]].unbind(0) for cache, b in zip(caches, bounds, strict=True)]
+        lasts = [end - 1 for _, end, _, _ in bounds]
+        queries = self._heads
+        for number, layer in enumerate(self._layers):
+            heads = (self._normed(x) @ layer.query_key_value).view(len(x), -1, self._width)
+            heads[:, : queries + self._kv] = _turned(heads[:, : queries + self._kv], cos, sin)
+            last = number == len(self._layers) - 1  # what the others come to there, no further layer asks
+            met = []
+            for (start, end, begun, _), room, how in zip(bounds, layered, met_by, strict=True):
+                known = room[number]
+                known[:, begun:] = heads[start:end, queries:].transpose(0, 1)
+                asking = heads[end - 1 : end, :queries] if last else heads[start:end, :queries]
+                out = scaled_dot_product_attention(
+                    asking.transpose(0, 1)[None],
+                    known[None, : self._kv],
+                    known[None, self._kv :],
+                    enable_gqa=queries != self._kv,
+                    **({} if last else how),
+                )
+                met.append(out[0].transpose(0, 1).flatten(1))
+            if last:
+                x = x[lasts]
+            x = torch.addmm(x, met[0] if len(met) == 1 else torch.cat(met), layer.out)
             gate, up = (self._normed(x) @ layer.gate_up).chunk(2, -1)
             x = torch.addmm(x, silu(gate) * up, layer.down)
-        logits = self._head @ (self._normed(x[0]) * self._norm)
-        return logits.float().cpu(), replace(cache, length=end)
+        logits = ((self._normed(x) * self._norm) @ self._head.T).float().cpu()
+        return [
+            (scores, replace(cache, length=b[3]))
+            for scores, cache, b in zip(logits, caches, bounds, strict=True)
+        ]
+
+    def keep(self, cache: Any) -> Any:
+        return cache  # nobody writes before its length
+
+    def fork(self, kept: Any, length: int) -> Any:
+        return self._grown(replace(kept, length=length), length)
+
+    def size(self, kept: Any) -> int:
+        return int(kept.room.nbytes)
+
+    def _vectors(self, part: Part) -> torch.Tensor:
+        """The tokens' vectors (count, width), the pictures' in the places of their marks."""
+        ids = torch.tensor(list(part.ids), device=self._embed.device)
+        vectors = self._embed[ids]
+        if part.cache is None and part.inputs is not None and "pixel_values" in part.inputs:
+            seen = part.seen if part.seen is not None else self._sight.look_at_all([part.inputs])[0]
+            vectors[ids == self._model.config.image_token_id] = seen
+        return vectors
+
+    def _attentions(self, bounds: Sequence[tuple[int, ...]], device: Any) -> list[dict[str, Any]]:
+        """How each sequence's new tokens may look at those before them."""
+        found: list[dict[str, Any]] = []
+        for start, end, begun, ended in bounds:
+            if end - start == 1:
+                found.append({})
+            elif not begun:
+                found.append({"is_causal": True})
+            else:
+                mask = torch.ones(end - start, ended, dtype=torch.bool, device=device).tril(begun)
+                found.append({"attn_mask": mask})
+        return found
+
+    def _roomy(self, cache: Cache | None, end: int) -> Cache:
+        """The same tokens with room up to `end`."""
+        if cache is None:
+            empty = self._embed.new_empty(len(self._layers), 2 * self._kv, 0, self._width)
+            cache = Cache(empty, 0)
+        return cache if end <= cache.room.shape[2] else self._grown(cache, end)
+
+    def _grown(self, cache: Cache, end: int) -> Cache:
+        """The same tokens, in a room of their own with space up to `end` and some more."""
+        layers, heads, _, width = cache.room.shape
+        new = cache.room.new_empty(layers, heads, -(-end // STEP) * STEP + STEP // 2, width)
+        new[:, :, : cache.length] = cache.room[:, :, : cache.length]
+        return Cache(new, cache.length)
 
     def _normed(self, x: torch.Tensor) -> torch.Tensor:
         return rms_norm(x, x.shape[-1:], eps=self._eps)
@@ -189,19 +271,6 @@ def _turned(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tens
     `sin` is negative for the first half, which takes what comes from the second.
     """
     return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
-
-
-def _roomier(cache: Cache, end: int) -> Cache:
-    """The same tokens with room for `end` and some more."""
-    layers, heads, _, width = cache.keys.shape
-    room = -(-end // STEP) * STEP + STEP
-
-    def grown(old: torch.Tensor) -> torch.Tensor:
-        new = old.new_zeros(layers, heads, room, width)
-        new[:, :, : cache.length] = old[:, :, : cache.length]
-        return new
-
-    return Cache(grown(cache.keys), grown(cache.values), cache.length)
 
 
 def _is_plain_llama(model: Any) -> bool:

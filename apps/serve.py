@@ -2,6 +2,11 @@
 
     shopfloor serve --port 8000
     shopfloor serve --port 0 --json     # a free port; one line of JSON says which
+    SHOPFLOOR_SERVE_KEYS=… shopfloor serve --host 0.0.0.0 --rate 120
+    SHOPFLOOR_UPSTREAM_KEY=… shopfloor serve --upstream http://gpu:8000/v1 --upstream-model Qwen/Qwen3-VL-8B
+
+SIGTERM ends it when everybody has been answered, or `--drain` seconds later. Served without `--model`, or as
+`champion` or `challenger`, it takes over the next one as soon as the registry names it.
 
 Not covered: the protocol (`server.py`) and a server that starts and stops with a command (`local_server.py`).
 """
@@ -10,21 +15,50 @@ from __future__ import annotations
 
 import argparse
 import errno
+import ipaddress
 import json
 import os
 import signal
 import socket
 import sys
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from apps.serving.gate import KEYS, Gate, keys_from_environment
+from apps.serving.limits import Limits
+from tools.settings import SettingsError, load
+
+if TYPE_CHECKING:
+    from apps.server import Desk
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="M", help="a folder, champion, challenger or a version's number")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, metavar="P", help="0: a free one (default: 8000)")
+    parser.add_argument("--upstream", metavar="URL", help="answer by this OpenAI-compatible endpoint instead")
+    parser.add_argument("--upstream-model", metavar="NAME", help="the model to ask for there")
+    parser.add_argument("--batch", type=_count, default=16, metavar="N", help="answers at once (default: 16)")
+    parser.add_argument(
+        "--queue", type=_count, default=64, metavar="N", help="requests that may wait (default: 64)"
+    )
+    parser.add_argument(
+        "--rate", type=_count, metavar="N", help="requests a minute for each key (default: any)"
+    )
+    parser.add_argument(
+        "--timeout", type=_count, default=120, metavar="S", help="seconds for an answer (120)"
+    )
+    parser.add_argument(
+        "--drain", type=_count, default=30, metavar="S", help="seconds to finish when stopped (30)"
+    )
     parser.add_argument("--json", action="store_true", help="print url and model as one JSON object")
     parser.add_argument("--with-parent", action="store_true", help=argparse.SUPPRESS)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,6 +68,16 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.with_parent:
         threading.Thread(target=_follow_parent, daemon=True).start()
+    # A command's own server is asked by that command alone, over loopback, for the model here.
+    keys = [] if args.with_parent else keys_from_environment()
+    if not keys and not _is_loopback(args.host):
+        raise SettingsError(f"others can reach {args.host}: set {KEYS}, or listen on 127.0.0.1")
+    if not args.with_parent:
+        found = load()
+        args.upstream = args.upstream or found.upstream_url
+        args.upstream_model = args.upstream_model or found.upstream_model
+        if args.upstream and not args.upstream_model:
+            raise SettingsError("name the upstream's model with --upstream-model")
     try:
         listener = _listen(args.host, args.port)
     except OSError as error:
@@ -41,22 +85,20 @@ def run(args: argparse.Namespace) -> int:
         return 2
     with listener:
         try:
-            return _serve(args, listener)
+            return _serve(args, listener, keys)
         except KeyboardInterrupt:  # uvicorn raises the signal again after a clean stop
             return 0
 
 
-def _serve(args: argparse.Namespace, listener: socket.socket) -> int:
-    from tools import settings
-    from training.registry import resolve
+def _serve(args: argparse.Namespace, listener: socket.socket, keys: list[str]) -> int:
+    limits = Limits(batch=args.batch, queue=args.queue, seconds=args.timeout)
+    desk, where = _upstream(args, keys, limits) if args.upstream else _local(args, keys, limits)
 
-    folder = resolve(args.model or settings.load().model)
     import uvicorn
 
-    from apps.engine import Engine
     from apps.server import create_app
+    from apps.serving.protocol import patient_for
 
-    model_id = f"shopfloor-{folder.name}"
     host = f"[{args.host}]" if ":" in args.host else args.host
     url = f"http://{host}:{listener.getsockname()[1]}/v1"
 
@@ -66,14 +108,56 @@ def _serve(args: argparse.Namespace, listener: socket.socket) -> int:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if args.json:
-                print(json.dumps({"url": url, "model": model_id, "folder": str(folder)}), flush=True)
+                print(json.dumps({"url": url, "model": desk.model_id, "folder": where}), flush=True)
             else:
-                print(f"serving {model_id} ({folder}) at {url}; Ctrl-C stops it", flush=True)
+                print(f"serving {desk.model_id} ({where}) at {url}; Ctrl-C stops it", flush=True)
 
-    app: Any = create_app(Engine(folder), model_id)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
+    app: Any = create_app(desk)
+    config = uvicorn.Config(
+        app,
+        http=patient_for(limits.reading),
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=3 if args.with_parent else args.drain,
+    )
     Server(config).run(sockets=[listener])
     return 0
+
+
+def _local(args: argparse.Namespace, keys: list[str], limits: Limits) -> tuple[Desk, str]:
+    """Our own engine. What was not asked for by folder or number follows its alias in the registry."""
+    from functools import partial
+
+    from apps.server import Desk
+    from apps.serving.champion import Champion
+    from apps.serving.metrics import Metrics
+    from training.registry import CHALLENGER, CHAMPION, resolve
+
+    name = args.model or load().model
+    folder = resolve(name)
+    metrics, model_id = Metrics(), f"shopfloor-{folder.name}"
+    follow = partial(resolve, name) if name in (None, CHAMPION, CHALLENGER) and not args.with_parent else None
+    champion = Champion(folder, limits, metrics, model_id, follow)
+    return Desk(model_id, limits, Gate(keys, args.rate), metrics, champion), str(folder)
+
+
+def _upstream(args: argparse.Namespace, keys: list[str], limits: Limits) -> tuple[Desk, str]:
+    from apps.server import Desk
+    from apps.serving.metrics import Metrics
+    from apps.serving.upstream import Upstream
+
+    metrics, model_id = Metrics(), f"shopfloor-{args.upstream_model}"
+    metrics.serves(model_id, "upstream")
+    upstream = Upstream(args.upstream, args.upstream_model, limits)
+    return Desk(model_id, limits, Gate(keys, args.rate), metrics, upstream=upstream), args.upstream
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _listen(host: str, port: int) -> socket.socket:

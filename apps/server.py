@@ -1,142 +1,113 @@
 """The model over HTTP, as OpenAI's chat completions: any OpenAI client can ask it.
 
-    POST /v1/chat/completions   GET /v1/models   GET /health   GET /metrics
+    POST /v1/chat/completions   GET /v1/models   GET /health   GET /metrics   GET /openapi.json
 
 Beyond OpenAI's: an answer is held to a grammar by vLLM's fields, `structured_outputs: {"regex": ...}` or
 `{"choice": [...]}` (`guided_regex` and `guided_choice` mean the same), and each choice carries `logprob` and
-`confidence`. Images come as `data:` URLs only: the server fetches nothing.
+`confidence`. `system_fingerprint` says which weights answered. Images come as `data:` URLs only: the server
+fetches nothing.
 
 Unknown and null fields are accepted. Accepted without effect: `top_p`, `tools`, `logprobs` and penalties.
 Refused with a 400 that says so: JSON schemas (`response_format`), http image URLs, grammars of other kinds.
+The only 5xx it means is 503, with Retry-After: too many in hand, an answer not whole in time, stopping, or
+an upstream that is down.
 
-Not covered: keys and TLS (put a proxy before it, or stay on loopback), and batching.
+Not covered: TLS (put a proxy before it), how it starts and stops (`serve.py`), who answers (`serving/`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import threading
 import time
-import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
-from apps.asked import Asked, Refused, read
-from apps.automaton import GrammarError
-from apps.engine import Cancelled, Completion, Engine, RequestError
+from apps.asked import Asked, Body, Refused, read
+from apps.engine import Cancelled, Completion
+from apps.serving import wire
+from apps.serving.answers import Answers, Ticket
+from apps.serving.champion import Champion
+from apps.serving.gate import Gate
+from apps.serving.limits import Limits
+from apps.serving.metrics import Metrics
+from apps.serving.upstream import Upstream
 
-LARGEST_BODY = 32 * 1024 * 1024
-WAITING = 32  # requests in hand at most; more are told to come back
+REASONS: dict[int | str, str] = {  # of a refusal, by status or by code, for the metrics
+    **dict.fromkeys((400, 404), "invalid"),
+    **{401: "key", 408: "late", 413: "size", 429: "rate"},
+    **{"busy": "full", "timeout": "late", "upstream": "upstream"},
+}
 log = logging.getLogger("shopfloor.server")
 
 
-class Metrics:
-    """Counted in a registry of this app's own, so that two apps in a process don't collide."""
+@dataclass(frozen=True)
+class Desk:
+    """What every request meets. Either `champion` or `upstream` answers."""
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter("shopfloor_requests", "Answers by status", ["status"], registry=self.registry)
-        self.tokens = Counter("shopfloor_tokens", "Tokens by kind", ["kind"], registry=self.registry)
-        self.seconds = Histogram("shopfloor_seconds", "Time to a whole answer", registry=self.registry)
-        self.in_flight = Gauge("shopfloor_in_flight", "Requests in hand", registry=self.registry)
-
-    def count(self, answers: Sequence[Completion]) -> None:
-        usage = _usage(answers)
-        self.tokens.labels("prompt").inc(usage["prompt_tokens"])
-        self.tokens.labels("completion").inc(usage["completion_tokens"])
+    model_id: str
+    limits: Limits
+    gate: Gate
+    metrics: Metrics
+    champion: Champion | None = None
+    upstream: Upstream | None = None
 
 
-class Ticket:
-    """One question in hand: its words as they come (None at the end), its answer, whether nobody waits."""
-
-    def __init__(self) -> None:
-        self.words: asyncio.Queue[tuple[int, str] | None] = asyncio.Queue()
-        self.gone = threading.Event()
-        self.answer: asyncio.Future[list[Completion]]
-
-    def finish(self, answer: asyncio.Future[list[Completion]]) -> None:
-        if not answer.cancelled():
-            answer.exception()  # looked at here, for nobody else does once the client has gone
-        self.words.put_nowait(None)
-
-
-class Line:
-    """The one thread that generates."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._pool = ThreadPoolExecutor(1, "generate")
-        self._closing = threading.Event()
-
-    def start(self, asked: Asked) -> Ticket:
-        ticket = Ticket()
-        loop = asyncio.get_running_loop()
-
-        def tell(index: int, text: str) -> None:
-            loop.call_soon_threadsafe(ticket.words.put_nowait, (index, text))
-
-        def work() -> list[Completion]:
-            return self._engine.generate(
-                asked.messages,
-                asked.images,
-                regex=asked.regex,
-                choices=asked.choices,
-                max_tokens=asked.max_tokens,
-                temperature=asked.temperature,
-                n=asked.n,
-                stop=asked.stop,
-                seed=asked.seed,
-                on_token=tell if asked.stream else None,
-                cancelled=lambda: ticket.gone.is_set() or self._closing.is_set(),
-            )
-
-        ticket.answer = loop.run_in_executor(self._pool, work)
-        ticket.answer.add_done_callback(ticket.finish)
-        return ticket
-
-    def close(self) -> None:
-        """End what is being generated, and wait for the thread."""
-        self._closing.set()
-        self._pool.shutdown(cancel_futures=True)
-
-
-def create_app(engine: Engine, model_id: str) -> FastAPI:
-    """The server of one loaded model."""
-    metrics = Metrics()
-    line = Line(engine)
+def create_app(desk: Desk) -> FastAPI:
+    """The server of one model."""
+    model_id, limits, metrics, champion = desk.model_id, desk.limits, desk.metrics, desk.champion
+    answers = Answers(champion, limits, metrics) if champion else None
     started = int(time.time())
     in_hand = 0
+    metrics.queue_limit.set(limits.in_hand)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watch = asyncio.create_task(champion.watch()) if champion else None
         yield
-        await asyncio.to_thread(line.close)
+        if watch and champion:
+            watch.cancel()
+            await asyncio.to_thread(champion.close)
+        if desk.upstream:
+            await desk.upstream.close()
 
-    app = FastAPI(title="Shopfloor", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="Shopfloor", lifespan=lifespan, docs_url=None, redoc_url=None)
 
-    @app.get("/health")
+    async def with_key(request: Request) -> bytes:
+        return desk.gate.admit(request.headers.get("authorization"))
+
+    @app.exception_handler(Refused)
+    async def refuse(_: Request, error: Refused) -> JSONResponse:
+        reason = REASONS.get(error.code or "") or REASONS.get(error.status)
+        if reason:
+            metrics.refusals.labels(reason).inc()
+        headers = {"Retry-After": str(error.retry)} if error.retry else {}
+        if error.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        return JSONResponse(wire.error_body(error), error.status, headers)
+
+    @app.get("/health")  # without a key, for whoever restarts a server that has died has none
     async def health() -> dict[str, str]:
-        return {"status": "ok", "model": model_id}
+        version = champion.current.version if champion else "upstream"
+        return {"status": "ok", "model": model_id, "version": version}
 
-    @app.get("/metrics")
+    @app.get("/metrics", dependencies=[Depends(with_key)])
     async def show_metrics() -> Response:
-        return Response(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4")
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/v1/models")
+    @app.get("/v1/models", dependencies=[Depends(with_key)])
     async def models() -> dict[str, Any]:
         model = {"id": model_id, "object": "model", "created": started, "owned_by": "shopfloor"}
         return {"object": "list", "data": [model]}
 
-    @app.post("/v1/chat/completions")
+    @app.post("/v1/chat/completions", openapi_extra=_documented(), responses=REFUSALS)
     async def chat(request: Request) -> Response:
         nonlocal in_hand
         began = time.perf_counter()
@@ -148,57 +119,94 @@ def create_app(engine: Engine, model_id: str) -> FastAPI:
             in_hand -= 1
             metrics.in_flight.dec()
             metrics.requests.labels(str(status)).inc()
-            metrics.seconds.observe(time.perf_counter() - began)
+            metrics.duration.observe(time.perf_counter() - began)
 
         try:
-            if in_hand > WAITING:
-                raise Refused("too many requests are waiting; try again soon", status=429, code="busy")
-            asked = await asyncio.to_thread(read, await _body(request), model_id)
-            ticket = line.start(asked)
-            first = await _first(ticket, asked.stream, request)
+            who = await with_key(request)
+            if in_hand > limits.in_hand:
+                raise Refused(
+                    "too many requests are waiting; try again soon", status=503, code="busy", retry=1
+                )
+            desk.gate.spend(who)
+            raw = await _body(request, limits)
+            asked = await asyncio.to_thread(read, raw, model_id, limits)
+            if answers is None:
+                assert desk.upstream
+                return await desk.upstream.ask(raw, asked.stream, leave)
+            ticket = await answers.start(asked)
+            first = await _first(ticket, request)
             if asked.stream:
-                events = _events(ticket, first, asked, model_id, metrics, leave)
+                metrics.first_token.observe(time.perf_counter() - began)
+                events = _events(ticket, first, asked, desk, leave)
                 return StreamingResponse(events, media_type="text/event-stream")
-            answers = await ticket.answer
+            said = await ticket.answer
         except BaseException as error:
-            status, content = _error(error)
-            leave(status)
+            refused = wire.refusal(error)
+            leave(refused.status)
             if not isinstance(error, Exception):  # this handler itself is being cancelled
                 raise
-            if status == 500:
+            if refused.status == 500:
                 log.exception("a request failed")
-            headers = {"Retry-After": "1"} if status == 429 else None
-            return JSONResponse(content, status, headers)
+            return await refuse(request, refused)
         leave(200)
-        metrics.count(answers)
-        choices = [
-            {"index": i, "message": {"role": "assistant", "content": a.text, "refusal": None}} | _ended(a)
-            for i, a in enumerate(answers)
-        ]
-        whole = _envelope(model_id, "chat.completion", choices)
-        return JSONResponse({**whole, "usage": _usage(answers)})
+        _count(metrics, said)
+        return JSONResponse(wire.whole(model_id, ticket.version, said))
 
     @app.exception_handler(HTTPException)
     async def no_such_page(_: Request, error: HTTPException) -> JSONResponse:
-        status, content = _error(Refused(f"{error.detail}; see /v1/models", status=error.status_code))
-        return JSONResponse(content, status, error.headers)
+        refused = Refused(f"{error.detail}; see /v1/models", status=error.status_code)
+        return JSONResponse(wire.error_body(refused), error.status_code, error.headers)
 
     return app
 
 
-async def _body(request: Request) -> bytes:
-    """The request's body. Raises Refused as soon as it is known to be too large."""
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"description": said}
+    for status, said in {
+        400: "Not to be answered as it stands; the message says what to mend",
+        401: "No key, or none that is known",
+        404: "No such model",
+        408: "The body did not come in time",
+        413: "Too large",
+        429: "This key asks too often; see Retry-After",
+        503: "Too many in hand, not whole in time, or stopping; see Retry-After",
+    }.items()
+}
+
+
+def _documented() -> dict[str, Any]:
+    """The request's body for the OpenAPI page; it is read by `asked.py`, which answers as OpenAI does."""
+    schema = Body.model_json_schema()
+    for name, part in schema.pop("$defs", {}).items():
+        _inline(schema, f"#/$defs/{name}", part)
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _inline(schema: Any, ref: str, part: Any) -> None:
+    for key, value in schema.items() if isinstance(schema, dict) else enumerate(schema):
+        if isinstance(value, dict) and value.get("$ref") == ref:
+            schema[key] = part
+        elif isinstance(value, dict | list):
+            _inline(value, ref, part)
+
+
+async def _body(request: Request, limits: Limits) -> bytes:
+    """The request's body. Raises Refused as soon as it is known to be too large, or too late."""
     received = bytearray()
-    async for chunk in request.stream():
-        received += chunk
-        if len(received) > LARGEST_BODY:
-            raise Refused(
-                f"the request is larger than {LARGEST_BODY >> 20} MiB; send smaller images", status=413
-            )
+    try:
+        async with asyncio.timeout(limits.reading):
+            async for piece in request.stream():
+                received += piece
+                if len(received) > limits.body:
+                    raise Refused(
+                        f"the request is larger than {limits.body >> 20} MiB; send smaller images", status=413
+                    )
+    except TimeoutError as error:
+        raise Refused(f"the body did not come within {limits.reading:g} s", status=408) from error
     return bytes(received)
 
 
-async def _first(ticket: Ticket, streaming: bool, request: Request) -> tuple[int, str] | None:
+async def _first(ticket: Ticket, request: Request) -> tuple[int, str] | None:
     """Wait for the first words of a stream, or for the whole answer; raises what went wrong in it.
 
     So an error is still a proper HTTP status, and a client that goes away ends the work.
@@ -231,38 +239,33 @@ async def _events(
     ticket: Ticket,
     first: tuple[int, str] | None,
     asked: Asked,
-    model_id: str,
-    metrics: Metrics,
+    desk: Desk,
     leave: Callable[[int], None],
 ) -> AsyncIterator[str]:
     """Server-sent events: each role, its words, its end; usage if asked; [DONE]."""
-    envelope = _envelope(model_id, "chat.completion.chunk", [])
-
-    def chunk(index: int, delta: dict[str, Any], ended: dict[str, Any]) -> str:
-        choice = {"index": index, "delta": delta, "finish_reason": None, "logprobs": None} | ended
-        return _event({**envelope, "choices": [choice]})
-
-    status = 499  # the client went away, unless we come to the end
+    envelope = wire.envelope(desk.model_id, ticket.version, "chat.completion.chunk")
+    status = wire.LEFT  # unless we come to the end
     try:
         for index in range(asked.n):
-            yield chunk(index, {"role": "assistant", "content": ""}, {})
+            yield wire.chunk(envelope, index, {"role": "assistant", "content": ""}, {})
         word = first
         while word is not None:
-            yield chunk(word[0], {"content": word[1]}, {})
+            yield wire.chunk(envelope, word[0], {"content": word[1]}, {})
             word = await ticket.words.get()
         try:
             answers = await ticket.answer
         except Exception as error:  # the status line is long gone, so the error travels as an event
-            status, content = _error(error)
+            refused = wire.refusal(error)
+            status = refused.status
             if status == 500:
                 log.exception("a request failed")
-            yield _event(content)
+            yield wire.event(wire.error_body(refused))
             return
         for index, answer in enumerate(answers):
-            yield chunk(index, {}, _ended(answer))
+            yield wire.chunk(envelope, index, {}, wire.ended(answer))
         if asked.usage:
-            yield _event({**envelope, "usage": _usage(answers)})
-        metrics.count(answers)
+            yield wire.event({**envelope, "usage": wire.usage(answers)})
+        _count(desk.metrics, answers)
         status = 200
         yield "data: [DONE]\n\n"
     finally:
@@ -270,39 +273,7 @@ async def _events(
         leave(status)
 
 
-def _event(content: dict[str, Any]) -> str:
-    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"
-
-
-def _envelope(model_id: str, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
-    name = f"chatcmpl-{uuid.uuid4().hex}"
-    return {"id": name, "object": kind, "created": int(time.time()), "model": model_id, "choices": choices}
-
-
-def _ended(answer: Completion) -> dict[str, Any]:
-    figures = {"logprob": round(answer.logprob, 6), "confidence": round(answer.confidence, 6)}
-    return {"finish_reason": answer.finish_reason, "logprobs": None, **figures}
-
-
-def _usage(answers: Sequence[Completion]) -> dict[str, int]:
-    prompt = answers[0].prompt_tokens
-    written = sum(a.completion_tokens for a in answers)
-    return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
-
-
-def _error(error: BaseException) -> tuple[int, dict[str, Any]]:
-    """Status and body, as OpenAI writes errors."""
-    param = code = None
-    match error:
-        case Refused():
-            status, message, param, code = error.status, str(error), error.param, error.code
-        case GrammarError():
-            status, message, param = 400, str(error), "structured_outputs"
-        case RequestError():
-            status, message, param, code = 400, str(error), "messages", "context_length_exceeded"
-        case Cancelled() | asyncio.CancelledError():
-            status, message = 503, "the server is stopping, or the client has gone"
-        case _:
-            status, message = 500, "the model failed on this request; the server's log says how"
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    return status, {"error": {"message": message, "type": kind, "param": param, "code": code}}
+def _count(metrics: Metrics, answers: list[Completion]) -> None:
+    usage = wire.usage(answers)
+    metrics.tokens.labels("prompt").inc(usage["prompt_tokens"])
+    metrics.tokens.labels("completion").inc(usage["completion_tokens"])

@@ -9,6 +9,7 @@ Not covered: the language model (`forward.py`), and making tensors of pictures (
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -33,6 +34,30 @@ class Sight:
     @property
     def written_out(self) -> bool:
         return type(self._tower).__name__ in TOWERS
+
+    def look_at_all(self, prompts: Sequence[Any]) -> list[torch.Tensor | None]:
+        """For each prompt, as the processor made it, the vectors of its pictures (tokens, width), or None.
+
+        Pictures of one size that are not padded go through the tower together.
+        """
+        found: list[torch.Tensor | None] = [None] * len(prompts)
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for index, prompt in enumerate(prompts):
+            if "pixel_values" not in prompt:
+                continue
+            mask = prompt.get("pixel_attention_mask")
+            if self.written_out and (mask is None or mask.all()):
+                alike.setdefault(prompt["pixel_values"].shape[2:], []).append(index)
+            else:
+                found[index] = self.look(prompt["pixel_values"], mask)
+        for indices in alike.values():
+            pixels = [prompts[index]["pixel_values"] for index in indices]
+            seen = self.look(torch.cat(pixels, 1), None)
+            each = len(seen) // sum(p.shape[1] for p in pixels)  # tokens of a picture
+            parts = seen.split([each * p.shape[1] for p in pixels])
+            for index, part in zip(indices, parts, strict=True):
+                found[index] = part
+        return found
 
     def look(self, pixels: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Vectors (tokens, width) of all pictures, given as (1, pictures, colours, height, width).

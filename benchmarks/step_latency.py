@@ -41,6 +41,7 @@ from agents import prompts
 from agents.actor import ModelPolicy, read
 from apps import asked
 from apps import engine as engine_module
+from apps.batch import Kept, Seen
 from apps.engine import Engine
 from apps.forward import Transformers
 from apps.local_server import local_model
@@ -259,17 +260,19 @@ def _where(engine: Engine, questions: list[Question], served: float) -> None:
     ask = watch(engine, "generate", "")
     read_request = watch(asked, "read", "request read, PNG decoded")
     watch(engine_module, "shrunk", "picture shrunk")
-    watch(engine, "_prepare", "prompt to tensors")
+    watch(engine, "_inputs", "prompt to tensors")
     watch(engine, "_automaton", "automaton")
-    watch(engine, "_prefill", "prompt through the model")
+    watch(engine.forward, "look", "picture through the model")
+    watch(engine.forward, "run", "text through the model")
     for question in questions:
         begun = time.thread_time()
         body = _asked(question)
         spent["request made"] += 1000 * (time.thread_time() - begun)
         request = read_request(body, "")
         ask(request.messages, request.images, regex=request.regex, max_tokens=request.max_tokens)
-    inside = ("picture shrunk", "prompt to tensors", "automaton", "prompt through the model")
-    spent["answer token by token"] = spent.pop("") - sum(spent[name] for name in inside)
+    inside = ("picture shrunk", "prompt to tensors", "automaton")
+    inside += ("picture through the model", "text through the model")
+    spent["tokens chosen"] = spent.pop("") - sum(spent[name] for name in inside)
     spent["HTTP, and the answer parsed"] = served - sum(spent.values())
     print("where: " + ", ".join(f"{name} {ms / len(questions):.1f}" for name, ms in spent.items()))
 
@@ -277,13 +280,13 @@ def _where(engine: Engine, questions: list[Question], served: float) -> None:
 def agree(questions: list[Question], model: Path) -> None:
     """How often the engine's own forward pass, and `generate`, choose the action that `transformers` does."""
     engine = Engine(model)
-    own, theirs = engine._forward, Transformers(engine.model)
+    own, theirs = engine.forward, Transformers(engine.model)
     same = alike = free = 0
     for question in questions:
         request = asked.read(_asked(question), "")
         texts = []
         for forward in (own, theirs):
-            engine._forward, engine._kept = forward, None
+            engine.forward, engine.kept, engine.seen = forward, Kept(forward), Seen()
             [answer] = engine.generate(
                 request.messages, request.images, regex=request.regex, max_tokens=request.max_tokens
             )

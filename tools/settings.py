@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 SITE_SECRET = "SHOPFLOOR_SECRET_"  # and a name: what goals and sign-ins name as {{name}} (`secrets.py`)
-SECRETS = ("model_key", "coder_key", "reviewer_key", "actor_key", "teacher_key")
+SECRETS = ("model_key", "coder_key", "reviewer_key", "actor_key", "teacher_key", "serve_keys", "upstream_key")
 EFFORTS = ("low", "medium", "high")
 SWITCHES = ("home", "debug")  # read from the environment alone, before any file
 
@@ -93,6 +93,10 @@ class Settings:
     actor_grammar: bool = _setting("as model_grammar", _flag, False)
     teacher_url: str | None = _setting("the endpoint that makes training data", _url)
     teacher_model: str | None = _setting("the model to ask for there")
+    upstream_url: str | None = _setting(
+        "the endpoint that `serve` answers by, instead of a model of ours", _url
+    )
+    upstream_model: str | None = _setting("the model to ask for there")
     trace: str | None = _setting("keep each task's trace in MLflow: true, or a server's address", _trace)
 
 

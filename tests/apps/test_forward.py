@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from apps.forward import Cache, Llama, Transformers, forward
+from apps.forward import Cache, Llama, Part, Transformers, forward
 from apps.sight import Sight
 from training import nano
 
@@ -51,18 +51,18 @@ def test_the_same_logits(tiny_model: Path, make: Any, picture: bool) -> None:
         caches: list[Any] = []
         found: list[list[torch.Tensor]] = []
         for way in (ours, theirs):
-            logits, cache = way.begin(inputs)
+            [(logits, cache)] = way.run([Part(inputs["input_ids"][0].tolist(), None, inputs)])
             seen = [logits]
             for ids in (more, more[:1]):
-                logits, cache = way.go_on(ids, cache)
+                [(logits, cache)] = way.run([Part(ids, cache)])
                 seen.append(logits)
-            cache = way.cut(cache, length + 3)
-            logits, cache = way.go_on(more[5:9], cache)
+            cache = way.fork(way.keep(cache), length + 3)
+            [(logits, cache)] = way.run([Part(more[5:9], cache)])
             found.append([*seen, logits])
             caches.append(cache)
     for one, other in zip(*found, strict=True):
         assert torch.allclose(one, other, atol=2e-4), (one - other).abs().max()
-    assert isinstance(caches[0], Cache) and caches[0].length == caches[1].get_seq_length() == length + 7
+    assert isinstance(caches[0], Cache) and caches[0].length == caches[1].past.get_seq_length() == length + 7
 
 
 @pytest.mark.parametrize("shown", [64, 40])
@@ -80,16 +80,42 @@ def test_pictures_are_seen_as_by_transformers(tiny_model: Path, shown: int) -> N
 
 
 def test_a_fork_leaves_the_prompt_as_it_was(tiny_model: Path) -> None:
-    """Several answers to one prompt, one after the other, each begin from the prompt alone."""
+    """Several answers to one prompt each begin from the prompt alone, also while others are under way."""
     model, processor = loaded(tiny_model)
     inputs = processor(text=nano.USER + "page: Customers\nact:", return_tensors="pt")
+    ids = inputs["input_ids"][0].tolist()
     for way in (forward(model), Transformers(model)):
         with torch.inference_mode():
-            _, cache = way.begin(inputs)
-            first, _ = way.go_on([40, 41, 42], way.fork(cache))
-            way.go_on([50, 51, 52, 53], way.fork(cache))
-            again, _ = way.go_on([40, 41, 42], way.fork(cache))
+            [(_, cache)] = way.run([Part(ids, None, inputs)])
+            kept = way.keep(cache)
+            [(first, _)] = way.run([Part([40, 41, 42], way.fork(kept, len(ids)))])
+            way.run([Part([50, 51, 52, 53], cache)])
+            [(again, _)] = way.run([Part([40, 41, 42], way.fork(kept, len(ids)))])
         assert torch.equal(first, again)
+
+
+@pytest.mark.parametrize("make", [loaded, grouped])
+def test_together_as_alone(tiny_model: Path, make: Any) -> None:
+    """Prompts and answers under way, of all lengths and with other pictures, give in one pass what each
+    gives alone."""
+    model, processor = make(tiny_model)
+    way = forward(model)
+    pictures = [PICTURE, None, PICTURE.rotate(90, expand=True), PICTURE.transpose(0)]
+    alone, parts = [], []
+    with torch.inference_mode():
+        for number, picture in enumerate(pictures):
+            text = nano.USER + ("<image>" if picture else "") + "page: Orders\n" * (1 + 20 * number) + "act:"
+            inputs = processor(text=text, images=[picture] if picture else None, return_tensors="pt")
+            part = Part(inputs["input_ids"][0].tolist(), None, inputs)
+            [(logits, cache)] = way.run([part])
+            for more in (None, [40], [41, 42, 43 + number]):
+                now = part if more is None else Part(more, way.fork(cache, len(part.ids)))
+                [(logits, _)] = way.run([now])
+                alone.append(logits)
+                parts.append(part if more is None else Part(more, way.fork(cache, len(part.ids))))
+        together = [logits for logits, _ in way.run(parts)]
+    for one, other in zip(alone, together, strict=True):
+        torch.testing.assert_close(one, other, atol=2e-4, rtol=1e-3)
 
 
 def test_another_kind_of_model_goes_through_transformers(tiny_model: Path) -> None:

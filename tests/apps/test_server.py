@@ -8,7 +8,6 @@ import io
 import json
 import re
 import struct
-import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -18,12 +17,13 @@ from typing import Any
 import httpx
 import openai
 import pytest
-import uvicorn
 from PIL import Image
 
-from apps.engine import Engine
-from apps.server import LARGEST_BODY, WAITING, create_app
+from apps.serving.limits import Limits
 
+from .running import desk_of, running
+
+LIMITS = Limits(batch=4, queue=28)
 MODEL = "shopfloor-tiny"
 REGEX = r'"(?:Save|Send)" click\([1-9]\d{0,2}\)'
 
@@ -46,22 +46,8 @@ def asking(url: str | None = None, text: str = "act:") -> list[Any]:
 @pytest.fixture(scope="module")
 def base_url(tiny_model: Path) -> Iterator[str]:
     """A running server's /v1."""
-    app = create_app(Engine(tiny_model), MODEL)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
-    ready = threading.Event()
-
-    class Told(uvicorn.Server):
-        async def startup(self, sockets: Any = None) -> None:
-            await super().startup(sockets)
-            ready.set()
-
-    server = Told(server.config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    assert ready.wait(60)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
-    server.should_exit = True
-    thread.join()
+    with running(desk_of(tiny_model, MODEL, LIMITS)) as url:
+        yield url
 
 
 @pytest.fixture
@@ -215,20 +201,21 @@ def test_bodies(http: httpx.Client) -> None:
         assert (
             http.post("/v1/chat/completions", content=body).json()["error"]["type"] == "invalid_request_error"
         )
-    assert http.post("/v1/chat/completions", content=b" " * (LARGEST_BODY + 1)).status_code == 413
+    assert http.post("/v1/chat/completions", content=b" " * (LIMITS.body + 1)).status_code == 413
     assert http.get("/nowhere").json()["error"]["message"].startswith("Not Found")
     assert http.get("/v1/chat/completions").status_code == 405
 
 
 def test_health_and_metrics(http: httpx.Client) -> None:
     """Health answers, and the counters count."""
-    assert http.get("/health").json() == {"status": "ok", "model": MODEL}
+    health = http.get("/health").json()
+    assert health["status"] == "ok" and health["model"] == MODEL and "@" in health["version"]
     before = _metric(http, 'shopfloor_tokens_total{kind="completion"}')
     http.post(
         "/v1/chat/completions", json={"messages": asking(), "max_tokens": 7, "guided_regex": "[ab]{90}"}
     )
     assert _metric(http, 'shopfloor_tokens_total{kind="completion"}') == before + 7
-    assert _metric(http, "shopfloor_in_flight") == 0
+    assert _metric(http, "shopfloor_requests_in_flight") == 0
 
 
 def _metric(http: httpx.Client, name: str) -> float:
@@ -269,13 +256,38 @@ async def test_clients_that_leave(base_url: str) -> None:
 
 
 async def test_busy(base_url: str) -> None:
-    """Beyond the bound, 429 with Retry-After; the others are all answered."""
+    """Beyond the bound, 503 with Retry-After; the others are all answered."""
     body = {"messages": asking(), "guided_choice": ["ok"]}
-    slow = {"messages": asking(), "guided_regex": "[ab]{100}", "max_tokens": 100}
-    limits = httpx.Limits(max_connections=WAITING + 9)
+    slow = {"messages": asking(), "guided_regex": "[ab]{100}", "max_tokens": 100, "temperature": 1}
+    limits = httpx.Limits(max_connections=LIMITS.in_hand + 13)
     async with httpx.AsyncClient(trust_env=False, timeout=60, limits=limits) as http:
         url = f"{base_url}/chat/completions"
-        asked = [http.post(url, json=slow), *(http.post(url, json=body) for _ in range(WAITING + 8))]
+        asked = [http.post(url, json=slow) for _ in range(4)]
+        asked += [http.post(url, json={**body, "seed": at}) for at in range(LIMITS.in_hand + 8)]
         answers = await asyncio.gather(*asked)
-    assert {a.status_code for a in answers} == {200, 429}
-    assert all(a.headers["retry-after"] for a in answers if a.status_code == 429)
+    assert {a.status_code for a in answers} == {200, 503}
+    assert all(a.headers["retry-after"] for a in answers if a.status_code == 503)
+
+
+async def test_together_and_from_the_cache(base_url: str, http: httpx.Client) -> None:
+    """Requests that are there at once share forward passes and get what each gets alone; equal greedy ones
+    are answered from the cache, streamed or not; sampled ones never are."""
+    asked = [
+        {"messages": asking(data_url(png(40 + at, 30)), f"page {at}"), "guided_regex": "[a-z]{30}"}
+        for at in range(6)
+    ]
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as many:
+        url = f"{base_url}/chat/completions"
+        together = await asyncio.gather(*(many.post(url, json=body) for body in asked))
+    assert _metric(http, "shopfloor_batch_size_sum") > _metric(http, "shopfloor_batch_size_count")
+    before = _metric(http, 'shopfloor_cache_hits_total{cache="answer"}')
+    alone = [http.post("/v1/chat/completions", json={**body, "seed": 3}) for body in asked]
+    texts = [a.json()["choices"][0]["message"]["content"] for a in together]
+    assert texts == [a.json()["choices"][0]["message"]["content"] for a in alone] and len(set(texts)) > 1
+    assert _metric(http, 'shopfloor_cache_hits_total{cache="answer"}') == before + 6
+    streamed = http.post("/v1/chat/completions", json={**asked[0], "stream": True}).text
+    events = [json.loads(e) for e in re.findall(r"data: ({.*})", streamed)]
+    assert "".join(e["choices"][0]["delta"].get("content", "") for e in events) == texts[0]
+    assert _metric(http, 'shopfloor_cache_hits_total{cache="answer"}') == before + 7
+    sampled = {http.post("/v1/chat/completions", json={**asked[0], "temperature": 2}).text for _ in range(3)}
+    assert len({json.loads(s)["choices"][0]["message"]["content"] for s in sampled}) == 3

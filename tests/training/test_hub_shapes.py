@@ -30,8 +30,9 @@ from PIL import Image
 
 from agents.clients import ChatModel
 from agents.prompts import actor_text, messages
+from apps.batch import Question
 from apps.engine import Engine, lead
-from apps.forward import Llama
+from apps.forward import Llama, Part
 from apps.local_server import local_model
 from tools.actions import parse
 from tools.grammar import action_regex
@@ -337,16 +338,22 @@ def test_decoding_step_by_step_is_one_pass(model: Trained) -> None:
     """With the cache the engine's logits are those of `transformers` over the whole text: after a picture in
     tiles or patches; for a prompt without a picture after one with; for one that shares a beginning."""
     engine, plain = Engine(model.merged), loaded(model.merged)
-    assert isinstance(engine._forward, Llama) == ("Idefics3" in type(plain).__name__)
+    assert isinstance(engine.forward, Llama) == ("Idefics3" in type(plain).__name__)
     more = engine.processor.tokenizer('"Save all" click(2)').input_ids
+    shares = 0
     for text, picture in (("act:", PICTURE), ("act:", None), ("act: now", PICTURE), ("act: then", PICTURE)):
         inputs = inputs_of(engine.processor, text, picture)
         ids = inputs["input_ids"][0].tolist()
         with torch.inference_mode():
-            logits, cache = engine._prefill(inputs, ids, [picture] if picture else [])
+            pictures = b"one" if picture else b""
+            question = Question(tuple(ids), inputs, pictures, None, 9, 0.0, 1, (), None)
+            shared, cache = engine.kept.beginning(question, engine.tokens.image)
+            shares += shared > 0
+            [(logits, cache)] = engine.forward.run([Part(ids[shared:], cache, inputs)])
+            engine.kept.add(question, engine.forward.keep(cache))
             found = [logits]
             for new in (more[:1], more[1:]):
-                logits, cache = engine._forward.go_on(new, cache)
+                [(logits, cache)] = engine.forward.run([Part(new, cache)])
                 found.append(logits)
             whole = dict(inputs, input_ids=torch.tensor([ids + more]))
             for name in ("attention_mask", "mm_token_type_ids"):
@@ -356,6 +363,7 @@ def test_decoding_step_by_step_is_one_pass(model: Trained) -> None:
             expected = plain(**whole).logits[0]
         for at, logits in zip((len(ids) - 1, len(ids), len(ids) + len(more) - 1), found, strict=True):
             torch.testing.assert_close(logits, expected[at], atol=2e-4, rtol=1e-3)
+    assert shares == 2
 
 
 def test_preflight_counts_each_size_of_picture(model: Trained) -> None:

@@ -1,0 +1,75 @@
+"""The model that answers, and the next one: a new champion takes over while requests are being answered.
+
+The next one is loaded beside the present one, gets every request from then on, and the former is dropped when
+it has answered those it had. Both are in memory meanwhile.
+
+Not covered: which one is the champion (`training/registry.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from apps.engine import Engine
+from apps.serving.limits import Limits
+from apps.serving.line import Line
+from apps.serving.metrics import Metrics
+from training.registry import label
+
+LOOK = 1.0  # seconds between two looks at the registry
+log = logging.getLogger("shopfloor.server")
+
+
+class Served:
+    """One model with its line. `version` is the same for equal weights."""
+
+    def __init__(self, folder: Path, limits: Limits, metrics: Metrics) -> None:
+        self.folder, self.version = folder, label(folder)
+        self.engine = Engine(folder)
+        self.line = Line(self.engine, limits.batch, metrics)
+
+
+class Champion:
+    """`current` answers new requests. `follow` says where the champion lies; None: it never changes."""
+
+    def __init__(
+        self,
+        folder: Path,
+        limits: Limits,
+        metrics: Metrics,
+        model_id: str,
+        follow: Callable[[], Path] | None = None,
+    ) -> None:
+        self._limits, self._metrics, self._model_id, self._follow = limits, metrics, model_id, follow
+        self._known = folder
+        self._retiring: set[asyncio.Task[None]] = set()
+        self.current = Served(folder, limits, metrics)
+        metrics.serves(model_id, self.current.version)
+
+    async def watch(self) -> None:
+        """Take over new champions, for ever. One that can't be loaded is logged; the present one stays."""
+        while self._follow is not None:
+            await asyncio.sleep(LOOK)
+            try:
+                folder = await asyncio.to_thread(self._follow)
+                if folder == self._known:
+                    continue
+                self._known = folder
+                new = await asyncio.to_thread(Served, folder, self._limits, self._metrics)
+            except Exception:  # a registry that is busy, files that are gone: none of it ends the serving
+                log.exception("the champion's model was not taken over; %s goes on", self.current.version)
+                continue
+            former, self.current = self.current, new
+            self._metrics.serves(self._model_id, new.version)
+            self._metrics.changes.inc()
+            log.warning("%s answers now, after %s", new.version, former.version)
+            task = asyncio.create_task(asyncio.to_thread(former.line.close))
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
+
+    def close(self) -> None:
+        """End what is still being answered; by now everybody has had time."""
+        self.current.line.close(drain=False)

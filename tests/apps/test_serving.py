@@ -1,0 +1,226 @@
+"""Serving that holds: keys, rates, time, a champion that changes, an upstream, a server told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from safetensors.torch import load_file, save_file
+
+from apps.asked import Refused
+from apps.server import Desk
+from apps.serving.gate import KEYS, Gate, keys_from_environment
+from apps.serving.limits import Limits
+from apps.serving.metrics import Metrics
+from apps.serving.upstream import Upstream
+from tools.settings import SettingsError
+
+from .running import desk_of, running
+
+LIMITS = Limits(batch=4, queue=60)
+KEY, OTHER = "first-key-0123456789", "second-key-0123456789"
+
+
+def asking(text: str = "act:", **more: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": text}], "max_tokens": 40, **more}
+
+
+def test_a_bucket_for_each_key() -> None:
+    """So many at once as a minute has, then as they come back; one key's haste does not cost another."""
+    now = [0.0]
+    gate = Gate([KEY, OTHER], rate=6, clock=lambda: now[0])
+    first, other = (gate.admit(f"Bearer {key}") for key in (KEY, OTHER))
+    for _ in range(6):
+        gate.spend(first)
+    with pytest.raises(Refused) as refused:
+        gate.spend(first)
+    assert refused.value.status == 429 and refused.value.retry == 10
+    gate.spend(other)
+    now[0] = 9.9
+    with pytest.raises(Refused):
+        gate.spend(first)
+    now[0] = 10.1
+    gate.spend(first)
+
+
+def test_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Known keys pass, however the scheme is written; nothing else does; short keys are no keys."""
+    monkeypatch.setenv(KEYS, f"{KEY}, {OTHER}")
+    gate = Gate(keys_from_environment())
+    assert gate.admit(f"bearer {OTHER}") != gate.admit(f"Bearer {KEY}")
+    for wrong in (None, "", KEY, f"Basic {KEY}", "Bearer", f"Bearer {KEY}x", "Bearer é\udcff"):
+        with pytest.raises(Refused) as refused:
+            gate.admit(wrong)
+        assert refused.value.status == 401 and KEY not in str(refused.value)
+    monkeypatch.setenv(KEYS, "short")
+    with pytest.raises(SettingsError, match="openssl"):
+        keys_from_environment()
+
+
+def test_keys_and_rates_over_http(tiny_model: Path) -> None:
+    """401 and 429 with their headers, counted; /health wants no key; the openai client understands them."""
+    import openai
+
+    with (
+        running(desk_of(tiny_model, "tiny", LIMITS, Gate([KEY], rate=2))) as url,
+        httpx.Client(trust_env=False, timeout=60) as http,
+    ):
+        root = url.removesuffix("/v1")
+        assert http.get(f"{root}/health").status_code == 200
+        for page in ("/metrics", "/v1/models"):
+            assert http.get(root + page).status_code == 401
+        refused = http.post(f"{url}/chat/completions", json=asking())
+        assert refused.status_code == 401 and refused.headers["www-authenticate"] == "Bearer"
+        client = openai.OpenAI(base_url=url, api_key=KEY, max_retries=0)
+        for _ in range(2):
+            client.chat.completions.create(model="tiny", **asking())
+        with pytest.raises(openai.RateLimitError) as late:
+            client.chat.completions.create(model="tiny", **asking())
+        assert 0 < int(late.value.response.headers["retry-after"]) <= 30
+        client.close()
+        counted = http.get(f"{root}/metrics", headers={"Authorization": f"Bearer {KEY}"}).text
+        assert 'refusals_total{reason="rate"} 1.0' in counted
+        assert 'refusals_total{reason="key"} 3.0' in counted
+
+
+def test_late(tiny_model: Path) -> None:
+    """An answer that is not whole in time is a 503 with Retry-After, and its place is free at once."""
+    with (
+        running(desk_of(tiny_model, "tiny", Limits(batch=1, queue=4, seconds=0.4))) as url,
+        httpx.Client(trust_env=False, timeout=60) as http,
+    ):
+        long = asking(guided_regex="[ab]{1800}", n=16) | {"max_tokens": 1900}
+        late = http.post(f"{url}/chat/completions", json=long)
+        assert late.status_code == 503 and late.headers["retry-after"], late.text
+        assert late.json()["error"]["code"] == "timeout"
+        waiting = time.monotonic()
+        while "requests_in_flight 0.0" not in http.get(url.removesuffix("/v1") + "/metrics").text:
+            assert time.monotonic() < waiting + 20
+
+
+def _other_model(folder: Path, at: Path) -> Path:
+    shutil.copytree(folder, at)
+    weights = load_file(at / "model.safetensors")
+    save_file(
+        {k: v.flip(0).contiguous() for k, v in weights.items()}, at / "model.safetensors", {"format": "pt"}
+    )
+    return at
+
+
+async def test_a_new_champion_drops_no_request(tiny_model: Path, tmp_path: Path) -> None:
+    """Under steady questions the champion changes: all are answered, the later ones by the new weights."""
+    from training.registry import CHAMPION, MODEL, _client, register, resolve
+
+    first = register(tiny_model, {})
+    second = register(_other_model(tiny_model, tmp_path / "other"), {})
+    _client().set_registered_model_alias(MODEL, CHAMPION, first)
+    desk = desk_of(resolve(None), "shopfloor-model", LIMITS, follow=lambda: resolve(None))
+    seen: list[tuple[int, str]] = []
+
+    async def ask(http: httpx.AsyncClient, url: str, name: int) -> None:
+        at = 0
+        while len({version for _, version in seen}) < 2 or at < 3:
+            at += 1
+            said = await http.post(
+                f"{url}/chat/completions", json=asking(f"{name} {at}", guided_regex="[a-z]{9}")
+            )
+            seen.append((said.status_code, said.json().get("system_fingerprint", said.text)))
+
+    with running(desk) as url:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as http, asyncio.timeout(100):
+            asking_all = asyncio.gather(*(ask(http, url, name) for name in range(4)))
+            while len(seen) < 8:
+                await asyncio.sleep(0.05)
+            await asyncio.to_thread(_client().set_registered_model_alias, MODEL, CHAMPION, second)
+            await asking_all
+            counted = (await http.get(url.removesuffix("/v1") + "/metrics")).text
+    assert {status for status, _ in seen} == {200}
+    assert "shopfloor_model_changes_total 1.0" in counted and desk.champion
+    assert seen[-1][1] == desk.champion.current.version != seen[0][1]
+    assert f'version="{seen[-1][1]}"' in counted
+
+
+async def test_an_upstream_in_its_place(tiny_model: Path) -> None:
+    """Another server answers, streamed or not; its refusals are passed on; down, it is a 503."""
+    with running(desk_of(tiny_model, "theirs", LIMITS, Gate([KEY]))) as theirs:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SHOPFLOOR_UPSTREAM_KEY", KEY)
+            upstream = Upstream(theirs, "theirs", LIMITS)
+        ours = Desk("ours", LIMITS, Gate(), Metrics(), upstream=upstream)
+        with running(ours) as url:
+            async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
+                address = f"{url}/chat/completions"
+                held = asking(guided_choice=["yes", "no"])
+                answer = (await http.post(address, json={**held, "model": "ours"})).json()
+                assert answer["choices"][0]["message"]["content"] in ("yes", "no")
+                streamed = (await http.post(address, json={**held, "stream": True})).text
+                assert streamed.endswith("data: [DONE]\n\n") and "yes" in streamed or "no" in streamed
+                wrong = await http.post(address, json=asking(guided_regex="(?=a)"))
+                assert wrong.status_code == 400 and "held to" in wrong.text
+            for name, status in (("theirs", 503), ("nobody", 503)):
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setenv("SHOPFLOOR_UPSTREAM_KEY", KEY if name == "nobody" else "no-key-of-theirs")
+                    broken = Upstream(theirs, name, LIMITS)
+                with running(Desk("ours", LIMITS, Gate(), Metrics(), upstream=broken)) as other:
+                    down = httpx.post(f"{other}/chat/completions", json=asking(), trust_env=False)
+                    assert down.status_code == status and down.headers["retry-after"], down.text
+                    assert KEY not in down.text
+    gone = Upstream(theirs, "theirs", LIMITS)
+    with running(Desk("ours", LIMITS, Gate(), Metrics(), upstream=gone)) as url:
+        down = httpx.post(f"{url}/chat/completions", json=asking(), trust_env=False)
+        assert down.status_code == 503 and "can't be asked" in down.text
+
+
+def test_told_to_stop_it_answers_first(tiny_model: Path) -> None:
+    """`shopfloor serve` with SIGTERM while it answers: the answer is whole, new connections are refused."""
+    from .test_local_server import _serve
+
+    with _serve("--model", str(tiny_model), "--port", "0", "--json") as process:
+        assert process.stdout
+        url = json.loads(process.stdout.readline())["url"] + "/chat/completions"
+        answers: list[httpx.Response] = []
+        long = asking(guided_regex="[ab]{900}") | {"max_tokens": 1000}
+
+        def ask() -> None:
+            answers.append(httpx.post(url, json=long, trust_env=False, timeout=90))
+
+        asked = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in asked:
+            thread.start()
+        while (
+            "in_flight 3.0"
+            not in httpx.get(url.replace("v1/chat/completions", "metrics"), trust_env=False).text
+        ):
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGTERM)
+        for thread in asked:
+            thread.join()
+        _, error = process.communicate(timeout=90)
+    assert process.returncode == 0, error
+    assert [a.status_code for a in answers] == [200] * 3
+    assert {len(a.json()["choices"][0]["message"]["content"]) for a in answers} == {900}
+    with pytest.raises(httpx.ConnectError):
+        httpx.post(url, json=long, trust_env=False)
+
+
+def test_others_need_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listening where others can reach it without keys is refused with the mend, before a model is loaded."""
+    import argparse
+
+    from apps import serve
+
+    parser = argparse.ArgumentParser()
+    serve.add_arguments(parser)
+    with pytest.raises(SettingsError, match=KEYS):
+        serve.run(parser.parse_args(["--host", "0.0.0.0", "--port", "0"]))
+    with pytest.raises(SettingsError, match="--upstream-model"):
+        serve.run(parser.parse_args(["--upstream", "http://127.0.0.1:1/v1"]))
