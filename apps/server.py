@@ -33,6 +33,7 @@ from starlette.exceptions import HTTPException
 from apps.asked import Asked, Refused, read
 from apps.automaton import GrammarError
 from apps.engine import Cancelled, Completion, Engine, RequestError
+from apps.watched import Watched
 
 LARGEST_BODY = 32 * 1024 * 1024
 WAITING = 32  # requests in hand at most; more are told to come back
@@ -48,6 +49,7 @@ class Metrics:
         self.tokens = Counter("shopfloor_tokens", "Tokens by kind", ["kind"], registry=self.registry)
         self.seconds = Histogram("shopfloor_seconds", "Time to a whole answer", registry=self.registry)
         self.in_flight = Gauge("shopfloor_in_flight", "Requests in hand", registry=self.registry)
+        self.registry.register(Watched())
 
     def count(self, answers: Sequence[Completion]) -> None:
         usage = _usage(answers)
@@ -129,7 +131,8 @@ def create_app(engine: Engine, model_id: str) -> FastAPI:
 
     @app.get("/metrics")
     async def show_metrics() -> Response:
-        return Response(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4")
+        told = await asyncio.to_thread(generate_latest, metrics.registry)  # it reads the state folder
+        return Response(told, media_type="text/plain; version=0.0.4")
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
