@@ -22,13 +22,16 @@ import json
 import random
 import sys
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tools import settings
 
 if TYPE_CHECKING:
+    from agents.policies import Policy
     from eval.sequential import Sequential
     from training.experiment import Trial
+    from trajectories.tasks import Task
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -249,10 +252,8 @@ async def _tasks(args: argparse.Namespace, trial: Trial) -> int:
             if id in store:
                 episode = await asyncio.to_thread(store.load, id)
             else:
-                policy = Deliberate(policies[name], effort)
-                episode = await do(
-                    Job(family, seed), id, opened, env, lambda _, policy=policy: policy, labels[name]
-                )
+                make = partial(_policy, Deliberate(policies[name], effort))
+                episode = await do(Job(family, seed), id, opened, env, make, labels[name])
                 await asyncio.to_thread(store.add, episode)
             trial.record(session, id, "checker", episode.outcome.success)
             found, _ = standing(trial)
@@ -265,3 +266,7 @@ async def _tasks(args: argparse.Namespace, trial: Trial) -> int:
             if found.winner is not None:
                 return number
     return len(order)
+
+
+def _policy(policy: Policy, task: Task) -> Policy:
+    return policy
