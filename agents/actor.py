@@ -43,7 +43,7 @@ class ModelPolicy:
             answered += reply.completion_tokens
             try:
                 action = read(reply.text, observation)
-                return Decision(action, reply.text, True, asked, answered)
+                return Decision(action, reply.text, True, asked, answered, confidence=reply.confidence)
             except ActionError as error:
                 if last:
                     break

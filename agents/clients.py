@@ -57,12 +57,14 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model said. With `n` > 1 asked for, `texts` holds all answers and `text` the first."""
+    """What a model said. With `n` > 1 asked for, `texts` holds all answers and `text` the first, whose
+    `confidence` is the server's word, where it tells one."""
 
     text: str
     prompt_tokens: int = 0
     completion_tokens: int = 0
     texts: tuple[str, ...] = ()
+    confidence: float | None = None
 
 
 def endpoint_for(role: Role, default: Endpoint | None) -> Endpoint:
@@ -164,7 +166,9 @@ class ChatModel:
             usage = answer.usage
             asked = int(usage.prompt_tokens or 0) if usage else 0
             answered = int(usage.completion_tokens or 0) if usage else 0
-            return Reply(str(texts[0]), asked, answered, texts)
+            sure = getattr(answer.choices[0], "confidence", None)  # beyond OpenAI's: the server is ours
+            confidence = float(sure) if isinstance(sure, int | float) else None
+            return Reply(str(texts[0]), asked, answered, texts, confidence)
         except (AttributeError, TypeError, ValueError, IndexError) as error:
             raise ModelDown(
                 f"{where} does not answer as a chat endpoint does; its URL usually ends in /v1"

@@ -87,7 +87,8 @@ class Deliberate:
                     continue
             chosen = action
             break
-        return replace(first, action=chosen, prompt_tokens=asked, completion_tokens=answered)
+        sure = first.confidence if chosen == first.action else None
+        return replace(first, action=chosen, prompt_tokens=asked, completion_tokens=answered, confidence=sure)
 
     def _in_vain(self, action: Action) -> bool:
         """Whether that was done on this page before; waiting again is no repetition."""

@@ -20,7 +20,7 @@ class Decision:
 
     `said` is the model's own text; `valid` is False when it was no action of the table (the action is then
     `noop()`); tokens are counted as the endpoint reports them. `better` is what an expert at hand would have
-    done instead.
+    done instead. `confidence`, 0 to 1, is the endpoint's own where it tells one (`shopfloor serve` does).
     """
 
     action: Action
@@ -29,6 +29,7 @@ class Decision:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     better: Action | None = None
+    confidence: float | None = None
 
 
 class Policy(Protocol):

@@ -17,6 +17,7 @@ import asyncio
 import json
 import os
 import sys
+import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
@@ -129,6 +130,8 @@ async def _start(
     """Bring up everything at the same time; the session, and who plays which role."""
     from agents.clients import ROLES, endpoint_for
     from tools.memory import Memory
+    from training.experiment import running
+    from training.registry import resolve
 
     chosen, policy = settings.load(), rules.load()
     stated = [role for role in ROLES if _own_endpoint(role)]
@@ -145,7 +148,13 @@ async def _start(
             return None
         from apps.local_server import local_model
 
-        return await stack.enter_async_context(local_model(chosen.model))
+        model = str(resolve(trial.variant(ident))) if trial else chosen.model
+        return await stack.enter_async_context(local_model(model))
+
+    # While two models are compared, whose it is follows from the session.
+    ident = uuid.uuid4().hex
+    local = not chosen.model and len(stated) < len(ROLES)
+    trial = await asyncio.to_thread(running) if local else None
 
     async with asyncio.TaskGroup() as group:
         model = group.create_task(models())
@@ -162,6 +171,7 @@ async def _start(
     name = endpoints["actor"].model
     at = Session(args, terminal, interrupt, env, observation, place, policy, team, name, memory=kept)
     at.trace = chosen.trace
+    at.trial = (trial, ident) if trial else None
     return at, endpoints
 
 

@@ -40,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
 def judge(folder: Path, right: bool) -> bool:
     """Note a person's verdict in a stored episode; returns what it was before. Raises StoreError."""
+    from training.experiment import person_says
     from trajectories.feedback import judged
     from trajectories.store import Store, StoreError
 
@@ -48,4 +49,5 @@ def judge(folder: Path, right: bool) -> bool:
     store = Store(folder.parent)
     episode = store.load(folder.name)
     store.replace(judged(episode, right))
+    person_says(folder.name, right)
     return episode.outcome.success

@@ -4,8 +4,8 @@
     shopfloor chat "Close the ticket about the broken printer"
 
 Exit codes: 0 done; 1 the work failed and says why; 2 wrong use or configuration, with the mend;
-130 interrupted. A command's module is imported only when that command is chosen, and imports its heavy
-libraries only in `run`, so that help answers at once. `SHOPFLOOR_DEBUG=1` shows tracebacks.
+3 `drift` found some; 130 interrupted. A command's module is imported only when that command is chosen, and
+imports its heavy libraries only in `run`, so that help answers at once. `SHOPFLOOR_DEBUG=1` shows tracebacks.
 
 Not covered: what the commands do; each is the module named in `COMMANDS`, with `add_arguments` and `run`.
 """
@@ -33,6 +33,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "card": ("apps.card", "describe what was made, as a dataset's card"),
     "train": ("apps.train", "train the model on them, and promote it when it is better"),
     "eval": ("apps.evaluate", "measure a policy on held-out tasks"),
+    "ab": ("apps.ab", "two models side by side on real tasks, until it is sure which is better"),
+    "drift": ("apps.drift", "whether what is seen and done now is still what was trained on"),
+    "report": ("apps.report", "one page on the model in use: strengths, failures, costs"),
     "serve": ("apps.serve", "serve the model to any OpenAI client"),
     "view": ("apps.view", "look through episodes in a browser, or two side by side"),
     "helpdesk": ("apps.helpdesk", "run the demo web application by itself"),

@@ -100,7 +100,8 @@ def create_app(desk: Desk) -> FastAPI:
 
     @app.get("/metrics", dependencies=[Depends(with_key)])
     async def show_metrics() -> Response:
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        told = await asyncio.to_thread(generate_latest, metrics.registry)  # it reads the state folder
+        return Response(told, media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/v1/models", dependencies=[Depends(with_key)])
     async def models() -> dict[str, Any]:

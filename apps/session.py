@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tools.observation import Observation
     from tools.rules import Rules
     from tools.secrets import Discreet
+    from training.experiment import Trial
 
 HELP = 'type an action such as "Save" click(5), or: look, undo, continue, stop'
 
@@ -144,6 +145,7 @@ class Session:
     model: str
     kind: Literal["chat", "replay"] = "chat"
     memory: Memory | None = None  # where what worked is kept
+    trial: tuple[Trial, str] | None = None  # two models are compared, and what this session is called there
     trace: str | None = None  # where each task's trace is kept, if anywhere (`training/traces.py`)
     last: tuple[str, TeamResult, Path] | None = None  # the last task, how it went, its episode
     _folder: Path = Path()
@@ -185,6 +187,9 @@ class Session:
         self.observation = result.final
         self.last = task, result, episode
         good = result.outcome == "done"
+        if self.trial is not None:
+            trial, session = self.trial
+            await asyncio.to_thread(trial.record, session, ident, "reviewer", good)
         self.terminal.say(f"{result.outcome:>8}  {result.reason}", "bold green" if good else "bold red")
         tokens = f"{result.prompt_tokens} + {result.completion_tokens} tokens"
         self.terminal.say(

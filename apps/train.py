@@ -391,7 +391,10 @@ def _promote(args: argparse.Namespace) -> dict[str, Any]:
 
     def reports(folder: Path) -> Sequence[Mapping[str, Any]]:
         asked = ([suite, "--model", str(folder), *options] for suite in args.suites.split(","))
-        return [asyncio.run(evaluate.measure(parser.parse_args(a))).json() for a in asked]
+        found = [asyncio.run(evaluate.measure(parser.parse_args(a))) for a in asked]
+        for report in found:
+            evaluate.log(report)
+        return [report.json() for report in found]
 
     promotion = promote_if_better(args.model, reports, better)
     return asdict(promotion)

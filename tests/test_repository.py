@@ -120,7 +120,7 @@ def test_readme_commands_exist(line: str) -> None:
     if program == "make":
         assert re.search(rf"^{rest[0]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
         return
-    words = [rest[0], *(w for w in rest[1:2] if rest[0] == "train" or rest[0] == "memory")]
+    words = [rest[0], *(w for w in rest[1:2] if rest[0] in ("train", "memory", "ab"))]
     shown = subprocess.run(
         [sys.executable, "-m", "apps.main", *words, "--help"],
         cwd=ROOT,

@@ -29,6 +29,7 @@ CHUNK = 800  # characters; the embedding model reads some 1,000
 LARGEST = 2_000_000  # bytes of a document
 HERE = 0.1  # added to the score of what comes from the same site
 TOKENS = 256
+BATCH = 32  # texts embedded at once
 
 
 class MemoryDown(RuntimeError):
@@ -250,6 +251,12 @@ def _parts(text: str) -> list[str]:
 
 def _text(text: str, meta: dict[str, Any]) -> str:
     return str(meta["program"]) if meta["kind"] == "program" else text
+
+
+def embed(texts: Sequence[str]) -> list[list[float]]:
+    """Each text as 384 numbers, of length 1, as memory compares them."""
+    batches = (list(texts[i : i + BATCH]) for i in range(0, len(texts), BATCH))
+    return [vector for batch in batches for vector in _embeddings().embed_documents(batch)]
 
 
 def _id(kind: Kind, source: str, text: str) -> str:

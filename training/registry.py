@@ -9,6 +9,7 @@ Not covered: judging which of two is better; `promote` takes the judge as an arg
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -59,11 +60,11 @@ def register(folder: Path, metrics: Mapping[str, float], params: Mapping[str, ob
 
 
 def resolve(name: str | None = None) -> Path:
-    """The folder of a model: a path, `champion`, `challenger`, a version's number, or None (see above)."""
-    if name is None:
-        version = alias(CHAMPION)
-        if version is not None:
-            return _folder(version)
+    """The folder of a model: a path, `champion`, `challenger`, a version's number, `released`, or None (see
+    above)."""
+    if name is None and (version := alias(CHAMPION)) is not None:
+        return _folder(version)
+    if name is None or name == "released":
         if not (RELEASED / "config.json").is_file():
             raise NoModel(f"the released model is missing from {RELEASED}; give one, or train one")
         return RELEASED
@@ -108,6 +109,12 @@ def promote(version: str, challenger: Reports, champion: Reports, judge: Judge) 
     won, reason = judge(challenger, champion)
     if not won:
         return Promotion(False, reason, version, before)
+    return crown(version, reason)
+
+
+def crown(version: str, reason: str) -> Promotion:
+    """Make a version the champion, whoever judged so; the one before is kept for `rollback`."""
+    before = alias(CHAMPION)
     client = _client()
     client.set_model_version_tag(MODEL, version, "replaced", before or "")
     client.set_model_version_tag(MODEL, version, "promoted", reason)
@@ -115,6 +122,64 @@ def promote(version: str, challenger: Reports, champion: Reports, judge: Judge) 
     if alias(CHALLENGER) == version:
         client.delete_registered_model_alias(MODEL, CHALLENGER)
     return Promotion(True, reason, version, before)
+
+
+def former() -> tuple[str, Path] | None:
+    """The version before the champion, or `released`, and its folder; None where nothing was before."""
+    version = alias(CHAMPION)
+    if version is None:
+        return None
+    rows = _read(
+        "SELECT value FROM model_version_tags WHERE name = ? AND version = ? AND key = 'replaced'",
+        MODEL,
+        int(version),
+    )
+    before = rows[0][0] if rows else ""
+    return (before, _folder(before)) if before else ("released", RELEASED)
+
+
+def evaluations(folder: Path) -> list[dict[str, Any]]:
+    """What `shopfloor eval` reported of these weights, wherever they lie, newest first; ablations left out.
+
+    Each has `at`, when its run ended, in seconds since 1970.
+    """
+    rows = _read(
+        "SELECT runs.artifact_uri, runs.end_time FROM runs JOIN experiments USING (experiment_id) "
+        "JOIN params ON params.run_uuid = runs.run_uuid AND params.key = 'model' "
+        "WHERE experiments.name = 'eval' AND runs.status = 'FINISHED' AND substr(params.value, -13) = ? "
+        "ORDER BY runs.end_time DESC",
+        _weights(folder),
+    )
+    found = []
+    for place, ended in rows:
+        try:
+            report = json.loads((Path(place.removeprefix("file://")) / "report.json").read_bytes())
+        except (OSError, ValueError):  # deleted by hand; the run itself stays listed
+            continue
+        if not report.get("blank"):
+            found.append(report | {"at": ended / 1000})
+    return found
+
+
+def finished() -> list[tuple[str, str, int, float]]:
+    """How many runs there are of each kind and status, and when the last ended (seconds since 1970)."""
+    return _read(
+        "SELECT experiments.name, runs.status, count(*), coalesce(max(runs.end_time), 0) / 1000.0 "
+        "FROM runs JOIN experiments USING (experiment_id) WHERE runs.lifecycle_stage = 'active' GROUP BY 1, 2"
+    )
+
+
+def successes() -> list[tuple[str, str, float, int]]:
+    """The newest evaluation's success for each suite and policy, whichever model it was of, and when that
+    ended, in milliseconds."""
+    return _read(
+        "SELECT suites.value, policies.value, latest_metrics.value, max(runs.end_time) FROM runs "
+        "JOIN experiments USING (experiment_id) "
+        "JOIN params AS suites ON suites.run_uuid = runs.run_uuid AND suites.key = 'suite' "
+        "JOIN params AS policies ON policies.run_uuid = runs.run_uuid AND policies.key = 'policy' "
+        "JOIN latest_metrics ON latest_metrics.run_uuid = runs.run_uuid AND latest_metrics.key = 'success' "
+        "WHERE experiments.name = 'eval' AND runs.status = 'FINISHED' GROUP BY 1, 2"
+    )
 
 
 def promote_if_better(

@@ -137,6 +137,8 @@ def to_atif(episode: Episode) -> dict[str, Any]:
                 "label": decision.action.label,
             },
         }
+        if decision.confidence is not None:
+            written["extra"]["confidence"] = decision.confidence
         if decision.prompt_tokens or decision.completion_tokens:
             written["metrics"] = {
                 "prompt_tokens": decision.prompt_tokens,
@@ -232,6 +234,7 @@ def _decision(turn: dict[str, Any]) -> Decision:
         extra["valid"],
         metrics.get("prompt_tokens", 0),
         metrics.get("completion_tokens", 0),
+        confidence=extra.get("confidence"),
     )
 
 

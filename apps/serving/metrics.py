@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from apps.watched import Watched
+
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 CACHES = ("answer", "prefix", "image")
 REASONS = ("full", "rate", "key", "size", "late", "invalid", "upstream")
@@ -20,6 +22,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
+        registry.register(Watched())
 
         def counter(name: str, doc: str, *labels: str) -> Counter:
             return Counter(f"shopfloor_{name}", doc, labels, registry=registry)

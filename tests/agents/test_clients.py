@@ -5,8 +5,10 @@ import time
 
 import pytest
 
+from agents.actor import ModelPolicy
 from agents.clients import ChatModel, Endpoint, EndpointUnset, ModelDown, endpoint_for
 from agents.scripted import ScriptedServer
+from tools.observation import Observation
 
 HELLO = [{"role": "user", "content": "page\nact:"}]
 
@@ -70,6 +72,19 @@ async def test_what_is_no_model_is_said_plainly(status: int, raw: bytes, says: s
         with pytest.raises(ModelDown, match=says):
             await model.ask(HELLO)
         await model.close()
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"), [(b', "confidence": 0.75', 0.75), (b', "confidence": "no"', None), (b"", None)]
+)
+async def test_confidence_where_the_server_tells_it(told: bytes, kept: float | None) -> None:
+    """It reaches the decision that is recorded; other servers say nothing of it."""
+    answer = b'{"message": {"role": "assistant", "content": "noop()"}, "finish_reason": "stop"%s}' % told
+    with ScriptedServer(raw=b'{"choices": [%s]}' % answer) as server:
+        policy = ModelPolicy(Endpoint(server.url, "m"))
+        decision = await policy.decide("Wait", Observation("http://a/", "A", (10, 10)), [])
+        await policy.close()
+    assert decision.valid and decision.confidence == kept
 
 
 async def test_nobody_listening_is_said_plainly() -> None:

@@ -44,7 +44,7 @@ def an_episode() -> Episode:
         ),
         Step(two, Decision(Action("select_option", (2, ("low", "high")))), "random", 0.0),
         Step(three, Decision(Action("noop"), "gibberish \ud800", valid=False), "m", 1.25),
-        Step(one, Decision(Action("mouse_click", (500, 2.5))), "m", 2.0),
+        Step(one, Decision(Action("mouse_click", (500, 2.5)), confidence=0.5), "m", 2.0),
         Step(one, Decision(Action("send_msg_to_user", ("done",))), "m", 2.0),
     )
     return Episode(
