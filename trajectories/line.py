@@ -9,7 +9,7 @@ exception in a step into empty rows without a word, so each step writes down how
 with that.
 
 Must be called from the main thread. Not covered: the plan (`shards.py`), a person's view of it
-(`apps/generate.py`).
+(`apps/making.py`).
 """
 
 # No `from __future__ import annotations` here: Distilabel reads the annotations of `process`.
