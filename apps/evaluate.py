@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(report.json()), flush=True)  # before anything that could still fail
     _show(report)
-    _log(report)
+    log(report)
     if report.errors == report.total:
         print(f"shopfloor eval: every episode broke off, the first with {report.error}", file=sys.stderr)
         return 1
@@ -489,7 +489,8 @@ def _log_verdicts(report: Verdicts) -> None:
         run.log_json(report.json(), "report.json")
 
 
-def _log(report: Report) -> None:
+def log(report: Report) -> None:
+    """Keep a report in MLflow."""
     from training.tracking import start_run
 
     params = {

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "card": ("apps.card", "describe what was made, as a dataset's card"),
     "train": ("apps.train", "train the model on them, and promote it when it is better"),
     "eval": ("apps.evaluate", "measure a policy on held-out tasks"),
+    "line": ("apps.line.command", "let it all run by itself: record to model in use, turn after turn"),
     "serve": ("apps.serve", "serve the model to any OpenAI client"),
     "view": ("apps.view", "look through episodes in a browser, or two side by side"),
     "helpdesk": ("apps.helpdesk", "run the demo web application by itself"),
