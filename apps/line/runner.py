@@ -179,13 +179,14 @@ def finish(turn: Turn) -> None:
 
     done = _noted(turn)
     results = {stage: one.result for stage, one in done.items()}
-    with start_run("line", asdict(turn)) as run:
+    prefect = os.environ.get("SHOPFLOOR_PREFECT_RUN", "")
+    with start_run("line", {**asdict(turn), "prefect_run": prefect}) as run:
         run.log_metrics({f"seconds/{stage}": one.seconds for stage, one in done.items()})
         run.log_metrics({side: results["evaluate"][side] for side in ("challenger", "champion")})
         run.log_metrics({"promoted": float(results["promote"]["promoted"])})
         run.log_json(results, "turn.json")
         id = run.id
-    _write(_folder(turn) / "finished.json", {"mlflow_run": id, "prefect_run": os.environ.get("PREFECT_RUN")})
+    _write(_folder(turn) / "finished.json", {"mlflow_run": id, "prefect_run": prefect})
 
 
 def summary(turn: Turn) -> dict[str, Any]:
