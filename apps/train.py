@@ -1,6 +1,6 @@
 """`shopfloor train`: pretrain the nano model, fine-tune any model on episodes, promote what is better.
 
-    shopfloor train pretrain --size nano --steps 5000
+    shopfloor train pretrain --size nano --steps 5000 [--ray 2]
     shopfloor train sft --data .shopfloor/data
     shopfloor train rft --rounds 2 --data .shopfloor/data/helpdesk
     shopfloor train dpo --data .shopfloor/data/helpdesk --model challenger
@@ -41,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pre.add_argument("--batch", type=int, default=6, help="screens a step and process (default: 6)")
     pre.add_argument("--rate", type=float, default=1.5e-3, help="learning rate (default: 1.5e-3)")
     pre.add_argument("--workers", type=int, default=0, help="processes that draw (default: 0, this one)")
+    pre.add_argument(
+        "--ray", type=int, default=0, metavar="N", help="by Ray Train, in so many workers (default: here)"
+    )
 
     sft = stages.add_parser("sft", help="all three roles, on recorded episodes")
     sft.add_argument("--data", type=Path, action="append", required=True, metavar="DIR", help="repeatable")
@@ -144,7 +147,14 @@ def _pretrain(args: argparse.Namespace) -> dict[str, Any]:
         seed=args.seed,
         workers=args.workers,
     )
-    return runs.pretrain(recipe, args.data, _run_folder(args, f"pretrain-{args.size}"))
+    out = _run_folder(args, f"pretrain-{args.size}")
+    if not args.ray:
+        return runs.pretrain(recipe, args.data, out)
+    from apps import ray_training
+    from trajectories.keeper import running
+
+    with running("auto") as address:
+        return ray_training.pretrain(recipe, args.data, out, args.ray, address)
 
 
 def _sft(args: argparse.Namespace) -> dict[str, Any]:
