@@ -2,7 +2,8 @@
 # make run TASK='…'     set everything up, then do that task; exits 0 when it is done, 1 when not
 # make test             set everything up, then run the tests
 # make dataset          make the training data again, all of it (hours); SCALE=0.01 for a little of it
-# make model            train the model from nothing on the hardware that is there; MINUTES=60 for less
+# make model            a model from nothing by the whole line, in use if it is better; SIZE=tiny to see how it goes,
+#                       SIZE=micro on a GPU, MINUTES=60 of pretraining for less
 # make lint             formatting, types, and which room may import which
 # make clean            remove the environment and caches; the state folder .shopfloor/ stays
 
@@ -35,7 +36,7 @@ dataset: $(STAMP)
 	@SCALE="$(SCALE)" VENV="$(VENV)" bash deploy/dataset.sh
 
 model: $(STAMP)
-	@VENV="$(VENV)" bash deploy/model.sh
+	@$(VENV)/bin/shopfloor line --from-scratch --size "$(or $(SIZE),nano)" $(if $(MINUTES),--minutes "$(MINUTES)")
 
 setup: $(STAMP)
 

@@ -13,7 +13,7 @@ The report goes to MLflow, and with `--json` to stdout, where `shopfloor train p
 measures the verdict at the end instead, on as many good episodes as near misses.
 
 Not covered: the figures themselves (`eval/runner.py`, `eval/verdicts.py`), comparing two reports
-(`eval/statistics.py`), and `eval hostile` (`hostile.py`).
+(`eval/statistics.py`), `eval hostile` (`hostile.py`) and `eval lm` (`lm.py`).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "suite", metavar="SUITE|URL", help="helpdesk, miniwob, desktop, hostile or an explored site"
+        "suite", metavar="SUITE|URL", help="helpdesk, miniwob, desktop, hostile, lm or an explored site"
     )
     parser.add_argument("--policy", choices=POLICIES, default="model", help="who decides (default: model)")
     parser.add_argument(
@@ -65,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tasks", metavar="A,B", help="task families (default: all of the suite)")
     parser.add_argument("--episodes", type=int, default=20, metavar="N", help="of each family (default: 20)")
+    parser.add_argument("--limit", type=int, metavar="N", help="with lm: items of each task (default: all)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="which held-out seeds (default: 0)")
     parser.add_argument("--protocol", choices=("a",), help="a published benchmark's seeds (MiniWoB++ only)")
     parser.add_argument("--split", choices=SPLITS, help="only that split's tasks (MiniWoB++ only)")
@@ -89,6 +90,10 @@ def run(args: argparse.Namespace) -> int:
     from training.registry import NoModel
     from trajectories.store import StoreError
 
+    if args.suite == "lm":
+        from apps import lm
+
+        return lm.run(args)
     if args.suite == "hostile":
         from apps import hostile
 

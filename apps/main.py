@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ab": ("apps.ab", "two models side by side on real tasks, until it is sure which is better"),
     "drift": ("apps.drift", "whether what is seen and done now is still what was trained on"),
     "report": ("apps.report", "one page on the model in use: strengths, failures, costs"),
+    "line": ("apps.line.command", "let it all run by itself: record to model in use, turn after turn"),
     "serve": ("apps.serve", "serve the model to any OpenAI client"),
     "view": ("apps.view", "look through episodes in a browser, or two side by side"),
     "helpdesk": ("apps.helpdesk", "run the demo web application by itself"),

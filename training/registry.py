@@ -43,10 +43,14 @@ class Promotion:
 def register(folder: Path, metrics: Mapping[str, float], params: Mapping[str, object] | None = None) -> str:
     """Copy a checkpoint into the registry as a new version, which becomes the challenger; returns it.
 
-    A trainer's own `checkpoint-*` folders are left out.
+    A trainer's own `checkpoint-*` folders are left out. Weights that have a version keep it.
     """
     if not (folder / "config.json").is_file():
         raise NoModel(f"{folder} holds no model (no config.json); give the folder training wrote")
+    if (there := _version_of(folder)) is not None:
+        if there != alias(CHAMPION):
+            _client().set_registered_model_alias(MODEL, CHALLENGER, there)
+        return there
     with start_run("model", dict(params or {}) | {"weights": label(folder)}) as run:
         run.log_metrics(metrics)
         for file in files(folder, skip=CHECKPOINTS):
@@ -87,6 +91,22 @@ def label(folder: Path) -> str:
 
 def _weights(folder: Path) -> str:
     return "@" + digest(folder, skip=CHECKPOINTS)[:12]
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    """Whether two folders hold the same checkpoint, whatever they are called."""
+    return _weights(one) == _weights(other)
+
+
+def _version_of(folder: Path) -> str | None:
+    """The version made of these very weights: a run killed after it registered them must not do so twice."""
+    rows = _read(
+        "SELECT v.version FROM model_versions v JOIN params p ON p.run_uuid = v.run_id "
+        "WHERE v.name = ? AND p.key = 'weights' AND p.value LIKE ? ORDER BY v.version DESC",
+        MODEL,
+        "%" + _weights(folder),
+    )
+    return str(rows[0][0]) if rows else None
 
 
 def alias(name: str) -> str | None:

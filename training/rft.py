@@ -13,7 +13,7 @@ Killed at any moment it goes on: episodes, checkpoints and finished rounds are k
 follow from the seed, the tasks do.
 
 Not covered: serving the model and measuring it, which come in as arguments, for they lie above this room
-(`apps/train.py`); policy gradients; explored sites, whose tasks may not be tried at random.
+(`apps/runs.py`); policy gradients; explored sites, whose tasks may not be tried at random.
 """
 
 from __future__ import annotations

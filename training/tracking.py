@@ -24,6 +24,8 @@ from typing import Any
 from tools.settings import home
 from tools.version import commit
 
+STAGE = "SHOPFLOOR_LINE_STAGE"  # set in the processes of the line's stages: `turn-000001/sft`
+
 
 class Run:
     """A run that is open: what may be written to it."""
@@ -48,11 +50,14 @@ class Run:
 def start_run(kind: str, params: Mapping[str, object], data: Path | None = None) -> Iterator[Run]:
     """Open a run in the experiment `kind` (`pretrain`, `sft`, `eval`, ...).
 
-    The commit is always recorded, the digest of `data` (a file or a folder) where given. An exception marks
-    the run failed, an interrupt killed, and both pass on.
+    The commit is always recorded, the digest of `data` (a file or a folder) where given, and the turn and
+    stage of the line that it belongs to (`apps/line/`). An exception marks the run failed, an interrupt
+    killed, and both pass on.
     """
     mlflow = connect()
     tags = {"commit": commit()}
+    if stage := os.environ.get(STAGE):
+        tags["line"] = stage
     if data is not None:
         tags |= {"data": str(data), "data_digest": digest(data)}
     nested = mlflow.active_run() is not None

@@ -9,13 +9,12 @@ exception in a step into empty rows without a word, so each step writes down how
 with that.
 
 Must be called from the main thread. Not covered: the plan (`shards.py`), a person's view of it
-(`apps/generate.py`).
+(`apps/making.py`).
 """
 
 # No `from __future__ import annotations` here: Distilabel reads the annotations of `process`.
 
 import asyncio
-import ctypes
 import hashlib
 import json
 import logging
@@ -44,6 +43,7 @@ from agents.clients import ChatModel, Endpoint, ModelDown, endpoint_for
 from agents.policies import Policy, RandomPolicy
 from tools.actions import parse
 from tools.environment import EnvironmentDown
+from tools.lifeline import die_with_parent
 from trajectories import cluster, dagger, nearmiss
 from trajectories.episode import Episode, image_name
 from trajectories.goals import faithful, teacher_endpoint
@@ -140,8 +140,7 @@ _hooked = False
 def _die_with_parent() -> None:
     """In each forked child: end when the line's process is killed, and at SIGTERM, without a word."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    die_with_parent()
 
 
 def _quiet() -> None:

@@ -1,0 +1,251 @@
+"""The line: what it learns from, turns that are killed and go on, and one whole turn on real parts (slow)."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apps.line import runner, stages
+from apps.line.clean import clean
+from apps.line.command import period
+from apps.line.plan import DIALS, STAGES, Turn
+from apps.main import main
+from tests.training.test_sft import episode
+from tools.settings import home
+from training import registry
+from trajectories.episode import Episode
+from trajectories.feedback import judged
+from trajectories.store import Store
+from trajectories.tasks import HELD_OUT_FROM
+
+ROOT = Path(__file__).parents[2]
+
+
+def recorded(number: int, **changes: Any) -> Episode:
+    one = episode(number)
+    return replace(one, id=f"chat-{number}", goal=f"goal {number}", **changes)
+
+
+def test_only_what_is_fit_is_learnt_from(tmp_path: Path) -> None:
+    """Kept are what a checker or a person judged; left out, and counted, what is damaged, broke off, is held
+    out, told twice, or judged by nobody but the reviewer. Killed half-way, it comes to the same."""
+    store = Store(tmp_path / "recorded")
+    fit = [recorded(1), judged(recorded(2, policy="team"), True), judged(recorded(3, policy="team"), False)]
+    unjudged = recorded(4, policy="team")
+    broke = recorded(5, ended="error")
+    held = recorded(6, task=f"miniwob/click-test/{HELD_OUT_FROM}")
+    twice = replace(fit[0], id="chat-1-again")
+    for one in (*fit, unjudged, broke, held, twice, recorded(7)):
+        store.add(one)
+    (store.path / "chat-7" / "episode.json").write_text("{}")
+    Store(tmp_path / "kept").add(fit[0])  # as a killed run left it
+    result = clean(store.path, tmp_path / "kept")
+    assert Store(tmp_path / "kept").ids() == ["chat-1", "chat-2", "chat-3"] and result["kept"] == 3
+    assert result["left_out"] == {
+        "unjudged": 1, "broke off": 1, "held out": 1, "told twice": 1, "damaged": 1,
+    }  # fmt: skip
+    assert result == clean(store.path, tmp_path / "kept")
+    assert clean(tmp_path / "none", tmp_path / "nothing")["kept"] == 0
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], dict[str, Any]]:
+    """Stages that do nothing but note that they were called and what they are given; `state` says what each
+    depends on, and where the next one is killed."""
+    called: list[str] = []
+    state: dict[str, Any] = {"kill": None, "inputs": dict.fromkeys(STAGES, 0)}
+
+    def make(name: str) -> Callable[..., dict[str, Any]]:
+        def do(turn: Turn, given: stages.Given, folder: Path) -> dict[str, Any]:
+            assert list(given) == list(STAGES[: STAGES.index(name)]) and folder.is_dir()
+            called.append(name)
+            if state["kill"] == name:
+                raise Killed
+            shares = {"challenger": 0.5, "champion": 0.25, "against": "random actions"}
+            end = {"promoted": True, "reason": "better", "version": "1", "label": "a@b"}
+            return {"by": name, "input": state["inputs"][name], **shares, **end}
+
+        return do
+
+    def depends(stage: str, turn: Turn, given: stages.Given) -> dict[str, Any]:
+        return {"own": state["inputs"][stage], "before": [given[s]["input"] for s in given]}
+
+    monkeypatch.setattr(stages, "DO", {name: make(name) for name in STAGES})
+    monkeypatch.setattr(stages, "depends", depends)
+    return called, state
+
+
+def turned(**options: Any) -> Turn:
+    """As far as a turn gets."""
+    turn = runner.open_turn("tiny", None, True, 1, **options)
+    for stage in STAGES:
+        runner.carry_out(stage, turn)
+    return turn
+
+
+def test_a_turn_killed_at_each_stage_goes_on(cheap: tuple[list[str], dict[str, Any]]) -> None:
+    """Killed in every stage in turn, each stage is finished once, and it stays one turn; the next turn with
+    equal inputs does nothing, and with a changed input only what comes from there on."""
+    called, state = cheap
+    for stage in STAGES:
+        state["kill"] = stage
+        with pytest.raises(Killed):
+            turned()
+    state["kill"] = None
+    assert turned().number == 1
+    assert called == [name for stage in STAGES for name in (stage, stage)]  # each begun, killed, done
+    closed = json.loads((home() / "line/turns/000001/finished.json").read_text())
+    assert closed["mlflow_run"]
+
+    called.clear()
+    turn = turned()
+    assert (turn.number, called) == (2, [])
+    assert all(one["cached"] for one in runner.summary(turn)["stages"].values())
+    state["inputs"]["sft"] = 1
+    assert (turned().number, called) == (3, list(STAGES[3:]))
+
+
+def test_killed_before_it_was_closed(
+    cheap: tuple[list[str], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A turn whose last stage was noted, but that was killed before MLflow knew, is closed next time."""
+
+    def killed(turn: Turn) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "finish", killed)
+        with pytest.raises(Killed):
+            turned()
+    called, _ = cheap
+    called.clear()
+    assert turned().number == 1 and called == []
+    assert (home() / "line/turns/000001/finished.json").exists()
+
+
+def test_out_of_order(cheap: tuple[list[str], dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    """A stage before its time, another size amid a turn, a second line beside one: refused, with the mend."""
+    assert main(["line", "--size", "tiny", "--from-scratch", "--only", "sft"]) == 2
+    assert "ingest comes before sft: shopfloor line --only ingest" in capsys.readouterr().err
+    assert main(["line", "--size", "tiny", "--only", "ingest", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["by"] == "ingest"
+    assert main(["line", "--size", "nano", "--only", "ingest"]) == 2
+    assert "turn 1 of size tiny is not finished: go on with --size tiny" in capsys.readouterr().err
+    with runner.alone():
+        assert main(["line", "--size", "tiny"]) == 2
+    assert "another line is at work" in capsys.readouterr().err
+    assert main(["line", "--every", "1y"]) == 2 and "write 30m, 12h or 1d" in capsys.readouterr().err
+    assert (period("30m"), period("1.5h"), period("1d")) == (1800, 5400, 86400)
+
+
+def test_what_counts_as_in_use() -> None:
+    """Nano trains on and has to beat the released model; tiny has to beat it and is pretrained; from scratch
+    there is nothing to train on, and nothing to beat but chance until there is a champion."""
+    released = str(registry.RELEASED)
+    assert runner._in_use("nano", False) == (released, released)
+    assert runner._in_use("tiny", False) == (released, "")
+    assert runner._in_use("nano", True) == runner._in_use("tiny", True) == ("", "")
+
+
+def test_other_schedulers_know_the_same_stages() -> None:
+    """Airflow's DAG, which can't import ours, names the stages in their order; its file compiles."""
+    source = (ROOT / "deploy/airflow/shopfloor_line.py").read_text()
+    compile(source, "shopfloor_line.py", "exec")
+    (named,) = [
+        ast.literal_eval(node.value)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "STAGES"
+    ]
+    assert named == STAGES
+
+
+def line(folder: Path, *words: str) -> subprocess.Popen[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "apps.main",
+        "line",
+        "--size",
+        "tiny",
+        "--from-scratch",
+        "--json",
+        *words,
+    ]
+    environment = os.environ | {"SHOPFLOOR_HOME": str(folder), "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([*command, *words], env=environment, text=True, stdout=subprocess.PIPE)
+
+
+def left(folder: Path) -> list[str]:
+    """Processes still at work with that state folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(folder).encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text().replace("\0", " ")[:200])
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_the_whole_line_killed_at_each_stage(tmp_path: Path) -> None:
+    """From nothing to a served model on real parts, killed by SIGKILL in each stage: it goes on, no finished
+    stage is done again, nothing is left running; the decision is the statistics', and what is deployed is the
+    champion. A second turn makes no demonstrations and no pretraining again."""
+    notes = tmp_path / "line" / "turns" / "000001"
+    before: dict[str, int] = {}
+    for stage in STAGES:
+        if (notes / f"{stage}.json").exists():
+            continue  # quick, and done before it could be killed
+        process = line(tmp_path, "--minutes", "0.5")
+        work = tmp_path / "line" / "work"
+        while not any(work.glob(f"{stage}-*")) and process.poll() is None:
+            time.sleep(0.02)
+        time.sleep(3.0 if stage in ("generate", "pretrain", "rft", "evaluate") else 0.0)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        deadline = time.monotonic() + 30
+        while (still := left(tmp_path)) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert not still
+        for name, inode in before.items():
+            assert (notes / name).stat().st_ino == inode, f"{name} was done again"
+        before = {f.name: f.stat().st_ino for f in notes.glob("*.json")}
+    process = line(tmp_path, "--minutes", "0.5")
+    said = json.loads(process.communicate()[0])
+    assert process.returncode == 0 and said["turn"] == 1
+    served = json.loads((tmp_path / "line" / "deployed.json").read_text())
+    assert served["label"] == said["deployed"]
+    assert said["promoted"] == said["reason"].startswith("better")
+    assert (served["champion"] == said["version"]) == said["promoted"]
+
+    process = line(tmp_path, "--minutes", "0.5")
+    again = json.loads(process.communicate()[0])
+    assert again["turn"] == 2
+    assert {stage for stage, one in again["stages"].items() if one["cached"]} >= set(STAGES[:4])
+
+
+def test_dials_name_suites_and_families_that_there_are() -> None:
+    """Every notch can be carried out: its suites and families exist, and it measures what it generates."""
+    from trajectories.suites import open_suite
+
+    for dial in DIALS.values():
+        assert set(dial.demonstrations) == set(dial.families)
+        for suite, own in dial.families.items():
+            assert set(own) <= set(open_suite(suite).families)

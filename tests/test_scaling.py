@@ -1,0 +1,41 @@
+"""The simulation behind docs/scaling.md, held against what is known of queues."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from benchmarks.scaling import Setup, simulate
+
+
+def erlang_c(load: float, servers: int) -> float:
+    """The share of questions that wait, of `load` servers' worth of work at random (M/M/c)."""
+    top = load**servers / math.factorial(servers) * servers / (servers - load)
+    return top / (sum(load**k / math.factorial(k) for k in range(servers)) + top)
+
+
+@pytest.mark.parametrize("servers", [1, 2])
+def test_servers_are_at_work_as_much_as_there_is_work(servers: int) -> None:
+    """With one question a task and browsers to spare it is a queue of the books: utilisation is the work over
+    the servers, and the mean wait follows Erlang C, here by its bound for answers of spread 1."""
+    setup = Setup(
+        tasks=3600, steps=1, answer=0.6 * servers, step=1e-6, spread=1.0, servers=servers, browsers=500
+    )
+    out = simulate(setup, hours=3)
+    assert out.servers_busy == pytest.approx(0.6, abs=0.04) and out.kept_up
+    # The 95th percentile of the time in an M/M/1 is ln(20) / (rate of service - rate of arrival).
+    if servers == 1:
+        assert out.answer_p95 == pytest.approx(math.log(20) / (1 / 0.6 - 1), rel=0.25)
+    waits = erlang_c(0.6 * servers, servers)
+    assert out.answer_p95 > setup.answer * (1 + waits)
+
+
+def test_too_much_is_seen() -> None:
+    """More work than servers can do piles up and is called so; one more server mends it, at its price."""
+    short = Setup(tasks=3600, steps=2, answer=0.6, servers=1, browsers=50)
+    enough = Setup(tasks=3600, steps=2, answer=0.6, servers=2, browsers=50)
+    over, fine = simulate(short, hours=1), simulate(enough, hours=1)
+    assert not over.kept_up and over.servers_busy > 0.98 and fine.kept_up
+    assert fine.cost == pytest.approx(1000 * (2 * 0.10 + 50 * 0.01) / 3600, rel=0.05)
+    assert simulate(enough, hours=1) == fine
