@@ -39,7 +39,8 @@ read_table("Amount")  # the rows of the table with this column, each a dict by c
 act("sub-goal")  # the actor does a part and returns its answer
 goal  # the goal's text
 A call that can't be done raises ActionError. pandas and matplotlib are there; no network, no other process.
-Files are read and written in the working folder and kept; a chart saved there is shown. For example:
+Files are read and written in the working folder and kept; a chart saved there is shown, and what the browser
+downloads lies there too. For example:
 rows = read_table("Amount")
 total = sum(float(row["Amount"]) for row in rows if row["State"] == "open")
 if total > 0:

@@ -11,8 +11,8 @@ In each family of the help desk a task is done once by its expert and the run is
     moved    such tasks on a site whose labels, layout and data are others: by the program, its steps healed
              by what names have in common, or by the actor
 
-Success is the checker's; seconds are those of the steps alone, decisions included; `lost` says where a program
-did not succeed, and why. Not covered: whether memory finds the program (`tests/agents/test_team.py`).
+Success is the checker's; seconds are those of the steps alone, decisions included; `lost` says where and why
+a program did not succeed. Not covered: whether memory finds the program (`tests/agents/test_team.py`).
 """
 
 from __future__ import annotations
