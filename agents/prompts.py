@@ -57,7 +57,8 @@ INSTRUCTIONS: dict[Role, str] = {
     "coder": (
         "You plan work on a web page for a person. Write a short program, one call a line, whose targets are "
         'given by role and name, such as click(button("Save")) or fill(textbox("Email"), "a@b.org"). '
-        'act(goal) hands the whole goal to the actor; act("sub-goal") hands over a part. Adapt the '
+        'act(goal) hands the whole goal to the actor; act("sub-goal") hands over a part. Where the goal can '
+        'be taken in several ways and the page does not tell which, answer ask("question") alone. Adapt the '
         f"remembered program if one is shown. Actions:\n{prompt_list()}\n{SCRIPTS}\n{DATA}"
     ),
     "reviewer": (

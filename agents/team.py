@@ -32,12 +32,12 @@ from autogen_ext.models.replay import ReplayChatCompletionClient
 
 from agents.actor import ModelPolicy
 from agents.clients import Endpoint, ModelDown
-from agents.coder import Coder
+from agents.coder import Coder, Plan
 from agents.effort import EFFORTS, Deliberate, Effort
 from agents.job import Event, Job, Outcome, Over, Request, Stalled
 from agents.lifting import lift, parse_lifted
 from agents.policies import Decision
-from agents.program import WHOLE, Program, Script, compile_program
+from agents.program import WHOLE, Ask, Program, Script, compile_program
 from agents.prompts import Role
 from agents.reviewer import NoVerdict, Reviewer
 from agents.script import run_script
@@ -53,6 +53,7 @@ from tools.terms import Terms
 
 __all__ = ["Event", "Request", "TeamResult", "remember", "run_team"]
 
+QUESTIONS = 2  # to the person, before a plan
 RECALLED = 3  # pieces of memory shown to the coder
 RECALLED_LENGTH = 500
 PATIENCE = 15.0  # seconds for memory, whose embeddings may still be loading
@@ -73,6 +74,7 @@ class TeamResult:
     timings: tuple[float, ...] = ()  # seconds of each step
     files: tuple[Path, ...] = ()  # left by scripts
     terms: Terms | None = None  # what was not agreed to, where that ended it
+    goal: str = ""  # as it was worked on, with what the person answered
 
 
 async def run_team(
@@ -91,6 +93,7 @@ async def run_team(
     work: Path | None = None,
     rules: Rules = BUILT_IN,
     effort: Effort = EFFORTS["medium"],
+    ask: Callable[[str], Awaitable[str]] | None = None,
 ) -> TeamResult:
     """Work on the goal from this page until it is done, or it is clear that it won't be.
 
@@ -99,6 +102,7 @@ async def run_team(
     A script finds copies of what is in `files`; what it leaves is kept in `work`, or not at all without.
     `rules` are the person's own; without a `home` in them, it is where the team starts now.
     `effort` is what decisions may cost, and how often the work may go back to the coder.
+    `ask` puts a question of the coder's to the person; without it an unclear goal is not done.
     """
     began = time.monotonic()
     actor = ModelPolicy(endpoints["actor"])
@@ -117,6 +121,7 @@ async def run_team(
         rules,
         files,
         work,
+        ask,
         steps=[*earlier],
     )
     desk = Desk(job, coder, reviewer, memory, effort.rounds)
@@ -147,6 +152,7 @@ def result_of(job: Job, over: Over, began: float) -> TeamResult:
         tuple(job.timings),
         tuple(job.kept.values()),
         over.terms,
+        job.goal,
     )
 
 
@@ -320,16 +326,26 @@ class CoderAgent(Member):
             job.say("coder", f"a program that worked here for such a goal:\n{job.program}")
         else:
             told = [f"{desk.feedback}\n{_so_far(job.history)}".strip()] if desk.feedback else []
-            plan = await job.unless_interrupted(
-                desk.coder.plan(job.goal, job.observation, [*told, *recalled])
-            )
-            job.spent(plan.prompt_tokens, plan.completion_tokens)
+            plan = await self._planned([*told, *recalled])
+            asked = 0
+            while isinstance(plan.program, Ask):
+                if asked == QUESTIONS:
+                    raise Over("not done", f"it is still unclear what to do: {plan.program.question}")
+                asked += 1
+                await job.clear_up(plan.program.question)
+                plan = await self._planned([*told, *recalled])
             again = isinstance(plan.program, Script) and plan.program in desk.failed
             job.program = WHOLE if again else plan.program
             note = "the script that failed, again; the actor goes step by step" if again else plan.note
-            job.say("coder", note or str(plan.program))
+            job.say("coder", note or _shown(job.program))
         desk.planned = True
         return str(job.program)
+
+    async def _planned(self, shown: Sequence[str]) -> Plan:
+        job = self.desk.job
+        plan = await job.unless_interrupted(self.desk.coder.plan(job.goal, job.observation, shown))
+        job.spent(plan.prompt_tokens, plan.completion_tokens)
+        return plan
 
 
 class ReviewerAgent(Member):
@@ -412,6 +428,11 @@ class ActorAgent(Member):
         except ActionError as error:  # a step that does not fit this page after all
             raise Over("not done", str(error)) from error
         return "the program has run"
+
+
+def _shown(program: Program | Script) -> str:
+    """A plan as a person reads it."""
+    return f"{program}  # the actor goes step by step" if program == WHOLE else str(program)
 
 
 def _so_far(history: Sequence[Action]) -> str:

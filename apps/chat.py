@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tools.rules import Rules
 
 QUIT = ("quit", "exit", "q")
+EXAMPLE = 'such as Change the language to "English".'
 Opening = Callable[
     [argparse.Namespace, AsyncExitStack, "Rules"],
     Coroutine[Any, Any, "tuple[Trail, Observation, Place]"],
@@ -90,20 +91,25 @@ def _misused(args: argparse.Namespace) -> str | None:
 
 
 async def _main(args: argparse.Namespace, terminal: Terminal, opened: Opening, parts: str) -> int:
-    interrupt = Interrupt(terminal.say)
+    interrupt = Interrupt(terminal)
     async with AsyncExitStack() as stack:
         with terminal.busy(f"starting {parts} …"):
             at, endpoints = await _start(args, stack, terminal, interrupt, opened)
         results = []
         async for task in _tasks(at, args.task):
-            if terminal.interactive and task.startswith("/"):
-                terminal.say(await commands.answer(at, endpoints, task))
+            if terminal.interactive and (task.startswith("/") or task in ("help", "?")):
+                terminal.say(await commands.answer(at, endpoints, "/help" if task[0] != "/" else task))
+                continue
+            if terminal.interactive and args.task is None and len(task.split()) == 1:  # a slip of the hand
+                terminal.say(f"{task!r} is no task: say in a few words what to do, or /help", "red")
                 continue
             results.append(await at.do(task))
             if results[-1]["outcome"] == "interrupted" and not terminal.interactive:
                 break
         if args.json:
             print(_json(args, results), flush=True)
+        if terminal.interactive and args.task is None:
+            terminal.say("closing …", "dim")
         await at.closed()
     outcomes = {r["outcome"] for r in results}
     if not results and not terminal.interactive:
@@ -184,9 +190,13 @@ async def _tasks(at: Session, given: str | None) -> AsyncIterator[str]:
         yield given
         return
     if at.terminal.interactive:
-        at.terminal.say(f"working on {at.place.home}; type a task, /help or quit", "dim")
-    while (line := await at.terminal.line("task> ")) is not None:
-        if line.strip().lower() in QUIT:
+        demo = "" if getattr(at.args, "url", "") else f", {EXAMPLE}"
+        at.terminal.say(f"working on {at.place.home}; type a task{demo}, /help or quit", "dim")
+    while True:
+        at.interrupt.awaited = True
+        line = await at.terminal.line("task> ")
+        at.interrupt.awaited = False
+        if line is None or line.strip().lower() in QUIT:
             return
         if line.strip():
             yield line.strip()

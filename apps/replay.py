@@ -105,7 +105,7 @@ def _values(given: Sequence[str]) -> dict[str, str]:
 async def _main(args: argparse.Namespace, lifted: Lifted, values: dict[str, str], terminal: Terminal) -> int:
     from agents.replay import replay
 
-    interrupt = Interrupt(terminal.say)
+    interrupt = Interrupt(terminal)
     async with AsyncExitStack() as stack:
         with terminal.busy("starting browser" + ("" if args.url else " and help desk") + " …"):
             policy = rules.load()

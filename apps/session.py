@@ -79,12 +79,13 @@ class Place:
 
 
 class Interrupt:
-    """Ctrl-C: while the team works the first one hands over; any other one quits."""
+    """Ctrl-C: while the team works the first one hands over; while a new task is `awaited` the first one says
+    how to leave; any other one quits."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, terminal: Terminal) -> None:
         self.event = asyncio.Event()
-        self._say = say
-        self.working = False
+        self._terminal = terminal
+        self.working = self.awaited = False
         self._main = asyncio.current_task()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -93,9 +94,13 @@ class Interrupt:
     def _pressed(self, number: int) -> None:
         if number == signal.SIGINT and self.working and not self.event.is_set():
             self.event.set()
-            self._say("handing over … (Ctrl-C again quits)")
+            self._terminal.say("handing over … (Ctrl-C again quits)")
+        elif number == signal.SIGINT and self.awaited:
+            self.awaited = False
+            self._terminal.again("Ctrl-C again, or quit, leaves")
         elif self._main is not None:
             self.event.set()  # whoever waits for a model stops waiting
+            self._terminal.say("\nclosing …", "dim")
             self._main.cancel()
 
 
@@ -164,6 +169,8 @@ class Session:
         except settings.SettingsError as error:
             self.terminal.say(f"not done  {error}", "bold red")
             return {"task": task, "outcome": "not done", "reason": str(error), "steps": []}
+        self.interrupt.event.clear()
+        self.interrupt.working = True  # from now on Ctrl-C hands over
         started = datetime.now(UTC)
         ident = f"{self.kind}-{started:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
         self._folder, self._looks = settings.home() / self.kind / ident, 0
@@ -176,24 +183,26 @@ class Session:
             self.observation = await self.trail.observe()
         self._begun += 1
         self.trail.did.clear()
-        self.terminal.say(f"{'task':>8}  {task}", "bold")
+        typed = self.kind == "chat" and self.terminal.interactive and self.args.task is None
+        if not typed:  # else it stands right above
+            self.terminal.say(f"{'task':>8}  {task}", "bold")
         self._picture(self.observation)
         with span("task", task, model=self.model, page=self.observation.url) as root:
             result, timings = await self._work(task)
             root.came |= {"outcome": result.outcome, "reason": result.reason}
-        episode = await asyncio.to_thread(self._keep, ident, task, result, timings, started.isoformat())
+        goal = result.goal or task
+        episode = await asyncio.to_thread(self._keep, ident, goal, result, timings, started.isoformat())
         self.observation = result.final
-        self.last = task, result, episode
+        self.last = goal, result, episode
         good = result.outcome == "done"
         self.terminal.say(f"{result.outcome:>8}  {result.reason}", "bold green" if good else "bold red")
         tokens = f"{result.prompt_tokens} + {result.completion_tokens} tokens"
-        self.terminal.say(
-            f"{'':>8}  {len(result.steps)} steps, {tokens}, {result.seconds:.1f} s; {episode}", "dim"
-        )
+        self.terminal.say(f"{'':>8}  {len(result.steps)} steps, {tokens}, {result.seconds:.1f} s", "dim")
+        self.terminal.say(f"{'':>8}  episode {_short(episode)}, screenshots {_short(self._folder)}", "dim")
         roles = spent(root)
         self.terminal.spent(roles)
         if result.outcome == "done" and self.memory is not None:
-            self._keeping = asyncio.create_task(self._remember(self.memory, task, result))
+            self._keeping = asyncio.create_task(self._remember(self.memory, goal, result))
         if self.trace is not None:
             self._tracing = asyncio.create_task(self._traced(self.trace, root, ident, self._tracing))
         return {
@@ -262,22 +271,25 @@ class Session:
         spent = [0, 0, 0.0]
         policy = replace(self.policy, home=origin(self.observation.url))
         while True:
-            self.interrupt.event.clear()
             self.interrupt.working = True
-            result = await self.team(
-                task,
-                self.trail,
-                self.observation,
-                on_event=self._show,
-                approve=self._approve,
-                max_steps=self.args.max_steps,
-                interrupt=self.interrupt.event,
-                earlier=steps,
-                files=Path(self.place.files),
-                work=_short(self._folder / "work"),
-                rules=policy,
-            )
+            with self.terminal.working("working; Ctrl-C hands the browser over to you"):
+                result = await self.team(
+                    task,
+                    self.trail,
+                    self.observation,
+                    on_event=self._show,
+                    approve=self._approve,
+                    **({"ask": self._ask} if self.kind == "chat" and self.terminal.interactive else {}),
+                    max_steps=self.args.max_steps,
+                    interrupt=self.interrupt.event,
+                    earlier=steps,
+                    files=Path(self.place.files),
+                    work=_short(self._folder / "work"),
+                    rules=policy,
+                )
             self.interrupt.working = False
+            self.interrupt.event.clear()
+            task = result.goal or task  # with what the person answered
             steps = list(result.steps)
             timings.extend(result.timings[len(timings) :])
             spent = [
@@ -306,6 +318,7 @@ class Session:
         from agents.actor import read
         from agents.job import Event
         from agents.policies import Decision
+        from trajectories.examples import UNDO
 
         self.terminal.say(f"you have the wheel: {HELP}", "bold")
         self.observation = await self.trail.observe()
@@ -324,7 +337,7 @@ class Session:
                     undone = await self.undo()
                     self.terminal.say(undone.said)
                     for before, action in undone.steps:
-                        steps.append((before, Decision(action, "undo"), "person"))
+                        steps.append((before, Decision(action, UNDO), "person"))
                         timings.append(0.0)
                     continue
             try:
@@ -359,29 +372,34 @@ class Session:
         if not self.terminal.interactive:
             self.terminal.say(f"nobody is here to approve {what}; run it again with --yes to allow it", "red")
             return False
-        answer = asyncio.ensure_future(self.terminal.line(f"  allow {what}? [y/N] ", fresh=True))
+        question = "  allow this? [y/N, or Ctrl-C and do it yourself] "
+        return (await self._answered(question)).lower() in ("y", "yes")
+
+    async def _ask(self, question: str) -> str:
+        """The person's answer to a question of the team, which they have just been shown."""
+        return await self._answered("  answer> ")
+
+    async def _answered(self, prompt: str) -> str:
+        """What the person types now; nothing where they press Ctrl-C instead."""
+        answer = asyncio.ensure_future(self.terminal.line(prompt, fresh=True))
         stop = asyncio.ensure_future(self.interrupt.event.wait())
         await asyncio.wait({answer, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
-        if not answer.done():  # Ctrl-C at the question is a no
+        if not answer.done():
             answer.cancel()
-            return False
-        return (answer.result() or "").strip().lower() in ("y", "yes")
+            return ""
+        return (answer.result() or "").strip()
 
     def _show(self, event: Event) -> None:
-        picture = None
         if event.kind == "looks" and event.observation is not None:
-            picture = self._picture(event.observation)
-        self.terminal.event(event, picture)
+            self._picture(event.observation)
+        self.terminal.event(event)
 
-    def _picture(self, observation: Observation) -> Path | None:
-        """The screenshot saved; its path, relative where that is shorter."""
-        if observation.screenshot is None:
-            return None
-        path = self._folder / f"step-{self._looks:02}.png"
-        path.write_bytes(observation.screenshot)
-        self._looks += 1
-        return _short(path)
+    def _picture(self, observation: Observation) -> None:
+        """Keep the screenshot."""
+        if observation.screenshot is not None:
+            (self._folder / f"step-{self._looks:02}.png").write_bytes(observation.screenshot)
+            self._looks += 1
 
     def _keep(self, ident: str, task: str, result: TeamResult, timings: list[float], started: str) -> Path:
         """Write the episode. Its success is the reviewer's word, and says so; a replay's is that it ran."""
