@@ -22,14 +22,14 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from apps import commands, session
+from apps import commands, places
 from apps.session import Interrupt, Session
 from tools import rails, rules, secrets, settings
 
 if TYPE_CHECKING:
     from agents.clients import Endpoint
     from agents.prompts import Role
-    from apps.session import Place
+    from apps.places import Place
     from apps.terminal import Terminal
     from apps.undo import Trail
     from tools.memory import Memory
@@ -45,7 +45,7 @@ Opening = Callable[
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    session.add_arguments(parser)
+    places.add_arguments(parser)
     add_talking(parser)
 
 
@@ -61,7 +61,7 @@ def add_talking(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    return converse(args, session.opened_page, "browser, model" + ("" if args.url else " and help desk"))
+    return converse(args, places.opened_page, "browser, model" + ("" if args.url else " and help desk"))
 
 
 def converse(args: argparse.Namespace, opened: Opening, parts: str) -> int:
@@ -87,7 +87,7 @@ def _misused(args: argparse.Namespace) -> str | None:
         return 'the task is empty; write one, such as "Open the settings"'
     if args.task is None and args.json and sys.stdin.isatty():
         return "--json needs a TASK, or tasks on stdin"
-    return session.misused(args)
+    return places.misused(args)
 
 
 async def _main(args: argparse.Namespace, terminal: Terminal, opened: Opening, parts: str) -> int:

@@ -3,23 +3,21 @@
 Every task is kept as an episode under the state folder, beside it its screenshots and the files that its
 scripts have left. Ctrl-C hands over to the person, a second one quits.
 
-Not covered: who works (`chat.py` has the team, `replay.py` a program), and a browser of the person's own.
+Not covered: who works (`chat.py` has the team, `replay.py` a program), where (`places.py`), and a browser of
+the person's own.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import re
 import signal
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
 from agents.spans import Span, span, spent
 from apps.undo import Trail, Undone
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from agents.job import Event, Request
     from agents.policies import Decision
     from agents.team import TeamResult
+    from apps.places import Place
     from apps.terminal import Terminal
     from tools.memory import Memory
     from tools.observation import Observation
@@ -37,45 +36,6 @@ if TYPE_CHECKING:
     from tools.secrets import Discreet
 
 HELP = 'type an action such as "Save" click(5), or: look, undo, continue, stop'
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What every session in a browser can be told."""
-    parser.add_argument("--url", help="the page to work on; without it the demo help desk is started")
-    parser.add_argument("--headed", action="store_true", help="show the browser's window")
-    parser.add_argument("--seed", type=int, default=0, help="the help desk's data and look")
-    add_working(parser)
-
-
-def add_working(parser: argparse.ArgumentParser) -> None:
-    """What every session at a terminal can be told, wherever it works."""
-    parser.add_argument(
-        "--yes", action="store_true", help="approve what would be asked (never what is refused)"
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="one JSON object on stdout, and nothing else there"
-    )
-    parser.add_argument("--max-steps", type=int, default=30, metavar="N", help="actions a task may take")
-
-
-def misused(args: argparse.Namespace) -> str | None:
-    """What is wrong with those, and the mend."""
-    url = getattr(args, "url", None)  # a desktop has none
-    if url and urlsplit(url).scheme not in ("http", "https", "file"):
-        return f"--url {url} is no address; write it as http://host/path"
-    if args.max_steps < 1:
-        return "--max-steps must be at least 1"
-    return None
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a session works: the first address, the one later tasks begin at, and its short name."""
-
-    enter: str
-    home: str
-    site: str
-    files: str
 
 
 class Interrupt:
@@ -102,33 +62,6 @@ class Interrupt:
             self.event.set()  # whoever waits for a model stops waiting
             self._terminal.say("\nclosing …", "dim")
             self._main.cancel()
-
-
-async def opened_page(
-    args: argparse.Namespace, stack: AsyncExitStack, policy: Rules
-) -> tuple[Trail, Observation, Place]:
-    """A browser at `args.url`, or at a demo help desk started for it. Raises EnvironmentDown."""
-    from tools.browser import Browser
-    from tools.environment import Start, origin
-
-    browser = Browser(headless=settings.load().headless and not args.headed)
-    _, place = await asyncio.gather(stack.enter_async_context(browser), _place(args, stack))
-    page = browser.environment()
-    trail = Trail(secrets.Discreet(page), lambda: page.writes)
-    start = Start(place.enter, (origin(place.enter), *policy.opened), files=place.files)
-    return trail, await trail.reset(start), place
-
-
-async def _place(args: argparse.Namespace, stack: AsyncExitStack) -> Place:
-    if args.url:
-        files = settings.home() / "files"
-        files.mkdir(exist_ok=True)
-        site = re.sub(r"[^A-Za-z0-9.-]+", "-", urlsplit(args.url).hostname or "file")
-        return Place(args.url, args.url, site, str(files))
-    from trajectories.helpdesk.server import HelpDeskServer
-
-    desk = await stack.enter_async_context(HelpDeskServer(args.seed))
-    return Place(desk.home_url, desk.url + "/", "helpdesk", str(desk.files))
 
 
 @dataclass
@@ -164,6 +97,8 @@ class Session:
 
     async def do(self, task: str) -> dict[str, Any]:
         """One task to its end; what `--json` says about it."""
+        from apps.kept import keep
+
         try:
             self.env.give(secrets.named_in(task))
         except settings.SettingsError as error:
@@ -191,7 +126,9 @@ class Session:
             result, timings = await self._work(task)
             root.came |= {"outcome": result.outcome, "reason": result.reason}
         goal = result.goal or task
-        episode = await asyncio.to_thread(self._keep, ident, goal, result, timings, started.isoformat())
+        of = {"model": self.model, "started": started.isoformat(), "max_steps": self.args.max_steps}
+        site = self.place.site
+        episode = await asyncio.to_thread(keep, self.kind, ident, site, goal, result, timings, **of)
         self.observation = result.final
         self.last = goal, result, episode
         good = result.outcome == "done"
@@ -400,41 +337,6 @@ class Session:
         if observation.screenshot is not None:
             (self._folder / f"step-{self._looks:02}.png").write_bytes(observation.screenshot)
             self._looks += 1
-
-    def _keep(self, ident: str, task: str, result: TeamResult, timings: list[float], started: str) -> Path:
-        """Write the episode. Its success is the reviewer's word, and says so; a replay's is that it ran."""
-        from trajectories.episode import Ended, Episode, Step
-        from trajectories.store import Store
-        from trajectories.tasks import Outcome
-
-        checked = {"checked_by": "reviewer"} if self.kind == "chat" else {}
-        extra: dict[str, Any] = {**checked, "outcome": result.outcome, "reason": result.reason}
-        if result.files:
-            extra["files"] = [path.name for path in result.files]
-        last = result.steps[-1][1].action.name if result.steps else ""
-        ended: Ended = "done" if result.outcome == "done" else "error"
-        if ended == "error":
-            extra["error"] = f"{result.outcome}: {result.reason}"
-            if last == "report_infeasible":
-                ended = "infeasible"
-            elif len(result.steps) >= self.args.max_steps:
-                ended = "budget"
-        pairs = zip(result.steps, timings, strict=True)
-        steps = tuple(Step(look, decision, by, round(s, 4)) for (look, decision, by), s in pairs)
-        episode = Episode(
-            id=ident,
-            task=f"{self.kind}/{self.place.site}/0",
-            goal=task,
-            steps=steps,
-            final=result.final,
-            outcome=Outcome(result.outcome == "done"),
-            ended=ended,
-            policy="team" if self.kind == "chat" else self.kind,
-            model=self.model,
-            started=started,
-            extra=extra,
-        )
-        return Store(settings.home() / "episodes").add(episode)
 
 
 def _short(path: Path) -> Path:
