@@ -93,9 +93,11 @@ class Terminal:
             yield
             return
         self._status = self.console.status(text, refresh_per_second=4)
-        with self._status:
-            yield
-        self._status = None
+        try:
+            with self._status:
+                yield
+        finally:
+            self._status = None
 
     def again(self, text: str) -> None:
         """Say something while a question waits, and put the question again."""
@@ -110,7 +112,7 @@ class Terminal:
         try:
             return await self._line(prompt, fresh)
         finally:
-            if status is not None:
+            if status is not None and status is self._status:  # not over meanwhile
                 status.start()
 
     def _ask(self, prompt: str) -> None:
