@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from agents import prompts
 from agents.clients import ChatModel, Endpoint
-from agents.program import WHOLE, Program, Script, parse_program, program_regex, script_regex
+from agents.program import WHOLE, Ask, Program, Script, parse_program, program_regex, script_regex
 from tools.actions import ActionError
 from tools.observation import Observation
 
@@ -20,9 +20,9 @@ TOKENS = 1500
 
 @dataclass(frozen=True)
 class Plan:
-    """A program, what was said in making it, and why it is not the coder's own, where it is not."""
+    """A program or a question, what was said in making it, and why it is not the coder's, if it is not."""
 
-    program: Program | Script
+    program: Program | Script | Ask
     said: str = ""
     note: str = ""
     prompt_tokens: int = 0

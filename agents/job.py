@@ -95,6 +95,7 @@ class Job:
     rules: Rules
     files: Path | None = None  # what the browser uploads and downloads; scripts find copies
     work: Path | None = None  # where files are kept that scripts leave
+    ask: Callable[[str], Awaitable[str]] | None = None  # the person, where one is there
     program: Program | Script = WHOLE
     steps: list[tuple[Observation, Decision, str]] = field(default_factory=list)
     timings: list[float] = field(default_factory=list)
@@ -143,6 +144,23 @@ class Job:
             for waiting in (task, stop):
                 waiting.cancel()
             await asyncio.gather(task, stop, return_exceptions=True)
+
+    async def clear_up(self, question: str) -> None:
+        """Ask the person what they meant; the goal with their answer. Raises Over where there is none.
+
+        The question is not put into the goal: a page may have led to it, and a goal is the person's word.
+        """
+        self.say("coder", f"asks: {question}")
+        if self.ask is None:
+            raise Over("not done", f"it is unclear what to do, and nobody can be asked: {question}")
+        with span("person", "ask", question=question) as this:
+            this.came["answer"] = answer = await self.ask(question)
+        if self.interrupt.is_set():
+            raise Over("interrupted", "you interrupted")
+        if not answer:
+            raise Over("not done", f"not answered: {question}")
+        self.goal = f"{self.goal} ({answer})"
+        await self.begin()
 
     async def begin(self) -> None:
         """Ask the rails about the goal. Raises Over where they won't have it."""
@@ -265,6 +283,8 @@ class Job:
         self.say("policy", f"ask before {action}: {verdict.why}")
         with span("person", "approve", terms=[*asked.lines()]) as this:
             this.came["yes"] = yes = await self.approve(request)
+        if not yes and self.interrupt.is_set():
+            raise Over("interrupted", "you interrupted")
         if not yes:
             raise Over("refused", f"not approved: {action} ({verdict.why})", asked)
         now = await in_time(self.env.observe())

@@ -26,6 +26,7 @@ from tools.actions import Action, ActionError, Named, Value, quote
 from tools.observation import Element, Observation
 
 GOAL = "# goal: "
+INSIDE = '[^"]+'  # what stands in quotes
 VALUE = re.compile(r"# (\w+): (\".*\")")
 
 
@@ -42,16 +43,21 @@ class Lifted:
         return "\n".join((f"{GOAL}{self.goal}", *given, str(self.program)))
 
     def fit(self, goal: str) -> dict[str, str] | None:
-        """The values with which this goal is the lifted one, or None where it is another."""
+        """The values with which this goal is the lifted one, or None where it is another. A value that stood
+        in quotes has none within: `"low" and owner "Ann"` is two values, not one."""
         pattern = ""
         seen: set[str] = set()
-        for at, piece in enumerate(re.split(r"\{(\w+)\}", " ".join(self.goal.split()))):
+        pieces = re.split(r"\{(\w+)\}", " ".join(self.goal.split()))
+        for at, piece in enumerate(pieces):
             if at % 2 == 0:
                 pattern += re.escape(piece)
             elif piece not in self.values:
                 pattern += re.escape(f"{{{piece}}}")
+            elif piece in seen:
+                pattern += f"(?P={piece})"
             else:
-                pattern += f"(?P={piece})" if piece in seen else f"(?P<{piece}>.+?)"
+                quoted = pieces[at - 1].endswith('"') and pieces[at + 1].startswith('"')
+                pattern += f"(?P<{piece}>{INSIDE if quoted else '.+?'})"
                 seen.add(piece)
         found = re.fullmatch(pattern, " ".join(goal.split()), re.IGNORECASE)
         return found.groupdict() if found and seen == set(self.values) else None

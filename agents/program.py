@@ -13,6 +13,8 @@ Python that goes beyond such a line (variables, loops, conditions, what a page s
     total = sum(float(row["Amount"]) for row in read_table())
     fill(textbox("Total"), total)
 
+And `ask("which of the two?")` alone asks the person, where the goal can be taken in several ways.
+
 Not covered: running a program (`job.py`) and running a script (`script.py`).
 """
 
@@ -49,6 +51,16 @@ class Act:
 
     def __str__(self) -> str:
         return "act(goal)" if self.goal is None else f"act({quote(self.goal)})"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """`ask("question")` in place of a program: the goal can't be understood without the person's answer."""
+
+    question: str
+
+    def __str__(self) -> str:
+        return f"ask({quote(self.question)})"
 
 
 @dataclass(frozen=True)
@@ -90,12 +102,14 @@ class Script:
 WHOLE = Program((Act(),))  # act(goal)
 
 
-def parse_program(text: str, observation: Observation | None = None) -> Program | Script:
-    """Read a program or a script, fenced or not. Raises ActionError with a message fit for a model.
+def parse_program(text: str, observation: Observation | None = None) -> Program | Script | Ask:
+    """Read a program, a script or a question, fenced or not. Raises ActionError with words fit for a model.
 
     What can be read as a straight line of calls is one, and so is what only tries to be.
     """
     code = _unfenced(text)
+    if (question := _asked(code)) is not None:
+        return Ask(question)
     try:
         return parse_line(code, observation)
     except ActionError:
@@ -118,6 +132,20 @@ def parse_line(text: str, observation: Observation | None = None) -> Program:
     if len(lines) > LONGEST:
         raise ActionError(f"the program has {len(lines)} lines; write at most {LONGEST}, or act(goal)")
     return Program(tuple(_step(line, observation) for line in lines))
+
+
+def _asked(code: str) -> str | None:
+    """What the person is asked, where that is all there is."""
+    try:
+        call = ast.parse(code, mode="eval").body if code.startswith("ask(") else None
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    match call:
+        case ast.Call(func=ast.Name(id="ask"), args=[ast.Constant(value=str(text))], keywords=[]) if (
+            text.strip()
+        ):
+            return " ".join(text.split())
+    return None
 
 
 def _unfenced(text: str) -> str:

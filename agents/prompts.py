@@ -40,7 +40,8 @@ read_table("Amount")  # the rows of the table with this column, each a dict by c
 act("sub-goal")  # the actor does a part and returns its answer
 goal  # the goal's text
 A call that can't be done raises ActionError. pandas and matplotlib are there; no network, no other process.
-Files are read and written in the working folder and kept; a chart saved there is shown. For example:
+Files are read and written in the working folder and kept; a chart saved there is shown, and what the browser
+downloads lies there too. For example:
 rows = read_table("Amount")
 total = sum(float(row["Amount"]) for row in rows if row["State"] == "open")
 if total > 0:
@@ -57,7 +58,8 @@ INSTRUCTIONS: dict[Role, str] = {
     "coder": (
         "You plan work on a web page for a person. Write a short program, one call a line, whose targets are "
         'given by role and name, such as click(button("Save")) or fill(textbox("Email"), "a@b.org"). '
-        'act(goal) hands the whole goal to the actor; act("sub-goal") hands over a part. Adapt the '
+        'act(goal) hands the whole goal to the actor; act("sub-goal") hands over a part. Where the goal can '
+        'be taken in several ways and the page does not tell which, answer ask("question") alone. Adapt the '
         f"remembered program if one is shown. Actions:\n{prompt_list()}\n{SCRIPTS}\n{DATA}"
     ),
     "reviewer": (

@@ -10,13 +10,16 @@
 What can't be done is an ActionError in the script. Nothing the sandbox says is trusted: a call is read by the
 action table's own parser, and an action goes through `Job.do`, as every step does.
 
-Not covered: how a script is kept apart (`tools/sandbox.py`); files that the browser loads down meanwhile.
+Files that the browser loads down meanwhile lie in the script's folder once the call that did it is answered.
+
+Not covered: how a script is kept apart (`tools/sandbox.py`).
 """
 
 from __future__ import annotations
 
 import ast
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from agents.job import Job, in_time
@@ -38,14 +41,17 @@ async def run_script(job: Job, script: Script) -> str | None:
     """
     await asyncio.to_thread(find)
     over = False
-    async with Sandbox(script.text, goal=job.goal, files=await asyncio.to_thread(_given, job)) as sandbox:
+    known: dict[Path, tuple[int, int]] = {}
+    files = await asyncio.to_thread(_given, job, known)
+    async with Sandbox(script.text, goal=job.goal, files=files) as sandbox:
         try:
             while (call := await job.unless_interrupted(sandbox.call())) is not None:
                 try:
                     if over:
                         raise ActionError("the task has ended; nothing more is done")
                     value, over = await _answer(job, call)
-                    await sandbox.answer(value, over=over)
+                    files = await asyncio.to_thread(_given, job, known)
+                    await sandbox.answer(value, over=over, files=files)
                 except (ActionError, RecursionError) as error:  # the second from text nested very deep
                     await sandbox.refuse(str(error))
         finally:
@@ -120,17 +126,22 @@ def _chosen(tables: list[Table], which: object) -> Table:
     raise ActionError(f"no such table on this page; there are {there or 'none'}")
 
 
-def _given(job: Job) -> dict[str, bytes]:
-    """What the script finds in its work folder: the task's files, then those that an earlier script left."""
+def _given(job: Job, known: dict[Path, tuple[int, int]]) -> dict[str, bytes]:
+    """What the script finds in its work folder: the task's files, then those that an earlier script left.
+    Only what is new or other than `known`, which is brought up to date: file to bytes and time of change."""
     found: dict[str, bytes] = {}
-    room = GIVEN
+    room = GIVEN - sum(size for size, _ in known.values())
     for folder in (job.files, job.work):
         if folder is None:
             continue
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and not path.is_symlink() and path.stat().st_size <= room:
+            if path.is_symlink() or not path.is_file():
+                continue
+            size, changed = path.stat().st_size, path.stat().st_mtime_ns
+            if size <= room and known.get(path) != (size, changed):
+                known[path] = size, changed
                 found[path.relative_to(folder).as_posix()] = path.read_bytes()
-                room -= path.stat().st_size
+                room -= size
     return found
 
 

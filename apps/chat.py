@@ -23,14 +23,14 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from apps import commands, session
+from apps import commands, places
 from apps.session import Interrupt, Session
 from tools import rails, rules, secrets, settings
 
 if TYPE_CHECKING:
     from agents.clients import Endpoint
     from agents.prompts import Role
-    from apps.session import Place
+    from apps.places import Place
     from apps.terminal import Terminal
     from apps.undo import Trail
     from tools.memory import Memory
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tools.rules import Rules
 
 QUIT = ("quit", "exit", "q")
+EXAMPLE = 'such as Change the language to "English".'
 Opening = Callable[
     [argparse.Namespace, AsyncExitStack, "Rules"],
     Coroutine[Any, Any, "tuple[Trail, Observation, Place]"],
@@ -45,7 +46,7 @@ Opening = Callable[
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    session.add_arguments(parser)
+    places.add_arguments(parser)
     add_talking(parser)
 
 
@@ -61,7 +62,7 @@ def add_talking(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    return converse(args, session.opened_page, "browser, model" + ("" if args.url else " and help desk"))
+    return converse(args, places.opened_page, "browser, model" + ("" if args.url else " and help desk"))
 
 
 def converse(args: argparse.Namespace, opened: Opening, parts: str) -> int:
@@ -87,24 +88,29 @@ def _misused(args: argparse.Namespace) -> str | None:
         return 'the task is empty; write one, such as "Open the settings"'
     if args.task is None and args.json and sys.stdin.isatty():
         return "--json needs a TASK, or tasks on stdin"
-    return session.misused(args)
+    return places.misused(args)
 
 
 async def _main(args: argparse.Namespace, terminal: Terminal, opened: Opening, parts: str) -> int:
-    interrupt = Interrupt(terminal.say)
+    interrupt = Interrupt(terminal)
     async with AsyncExitStack() as stack:
         with terminal.busy(f"starting {parts} …"):
             at, endpoints = await _start(args, stack, terminal, interrupt, opened)
         results = []
         async for task in _tasks(at, args.task):
-            if terminal.interactive and task.startswith("/"):
-                terminal.say(await commands.answer(at, endpoints, task))
+            if terminal.interactive and (task.startswith("/") or task in ("help", "?")):
+                terminal.say(await commands.answer(at, endpoints, "/help" if task[0] != "/" else task))
+                continue
+            if terminal.interactive and args.task is None and len(task.split()) == 1:  # a slip of the hand
+                terminal.say(f"{task!r} is no task: say in a few words what to do, or /help", "red")
                 continue
             results.append(await at.do(task))
             if results[-1]["outcome"] == "interrupted" and not terminal.interactive:
                 break
         if args.json:
             print(_json(args, results), flush=True)
+        if terminal.interactive and args.task is None:
+            terminal.say("closing …", "dim")
         await at.closed()
     outcomes = {r["outcome"] for r in results}
     if not results and not terminal.interactive:
@@ -194,9 +200,13 @@ async def _tasks(at: Session, given: str | None) -> AsyncIterator[str]:
         yield given
         return
     if at.terminal.interactive:
-        at.terminal.say(f"working on {at.place.home}; type a task, /help or quit", "dim")
-    while (line := await at.terminal.line("task> ")) is not None:
-        if line.strip().lower() in QUIT:
+        demo = "" if getattr(at.args, "url", "") else f", {EXAMPLE}"
+        at.terminal.say(f"working on {at.place.home}; type a task{demo}, /help or quit", "dim")
+    while True:
+        at.interrupt.awaited = True
+        line = await at.terminal.line("task> ")
+        at.interrupt.awaited = False
+        if line is None or line.strip().lower() in QUIT:
             return
         if line.strip():
             yield line.strip()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from agents.clients import Endpoint
     from agents.prompts import Role
     from apps.session import Session
+    from tools.memory import Hit
 
 Command = Callable[["Session", Mapping["Role", "Endpoint"], str], Awaitable[str]]
 
@@ -51,7 +52,6 @@ async def _plan(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) -> s
 
 async def _memory(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) -> str:
     from tools.memory import MemoryDown
-    from tools.observation import shorten
 
     memory = at.memory
     if memory is None:
@@ -64,9 +64,19 @@ async def _memory(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) ->
             hits = await asyncio.to_thread(memory.entries)
     except MemoryDown as error:
         return str(error)
-    worked = (f" (worked {h.worked} times)" if h.worked else "" for h in hits)
-    lines = (f"{h.kind} {h.source}{w}: {shorten(h.text, 100)}" for h, w in zip(hits, worked, strict=True))
-    return "\n".join(lines) or "nothing yet"
+    return "\n".join(f"{h.kind} {h.source}: {_remembered(h)}" for h in hits) or "nothing yet"
+
+
+def _remembered(hit: Hit) -> str:
+    """One line about a piece of memory; of a program its goal, for its calls say little by themselves."""
+    from agents.lifting import parse_lifted
+    from tools.observation import shorten
+
+    if hit.kind != "program":
+        return shorten(hit.text, 100)
+    lifted = parse_lifted(hit.text)
+    times = f", worked {hit.worked} time{'s' if hit.worked != 1 else ''}" if hit.worked else ""
+    return f"{shorten(lifted.goal, 100)} ({len(lifted.program.steps)} steps{times})"
 
 
 async def _model(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) -> str:

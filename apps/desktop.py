@@ -20,8 +20,8 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apps import chat, session
-from apps.session import Place
+from apps import chat
+from apps.places import Place, add_working
 from tools import settings
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="the folder that applications find as their home (the state folder's files/)",
     )
-    session.add_working(parser)
+    add_working(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -13,7 +13,8 @@ The report goes to MLflow, and with `--json` to stdout, where `shopfloor train p
 measures the verdict at the end instead, on as many good episodes as near misses.
 
 Not covered: the figures themselves (`eval/runner.py`, `eval/verdicts.py`), comparing two reports
-(`eval/statistics.py`), `eval hostile` (`hostile.py`) and `eval lm` (`lm.py`).
+(`eval/statistics.py`), what the team does with a task (`attempt.py`), `eval hostile` (`hostile.py`) and
+`eval lm` (`lm.py`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,6 @@ from tools import settings
 
 if TYPE_CHECKING:
     from agents.clients import Endpoint
-    from agents.effort import Effort
     from agents.policies import Policy
     from eval.runner import Attempt, Report
     from eval.verdicts import Ask, Pair, Verdicts
@@ -228,6 +227,8 @@ async def _contestant(args: argparse.Namespace) -> AsyncIterator[Contestant]:
             name = args.effort or settings.load().effort
             effort = EFFORTS[name]
             if args.policy == "team":
+                from apps.attempt import team
+
                 yield Contestant(label, name, attempt=team(endpoint, label, effort))
                 return
             policy, reviewer = ModelPolicy(endpoint), Reviewer(endpoint)
@@ -352,66 +353,6 @@ async def _reviewer(model: str | None) -> AsyncIterator[tuple[Ask, str]]:
             yield ask, label
         finally:
             await reviewer.close()
-
-
-def team(endpoint: Endpoint, label: str, effort: Effort) -> Attempt:
-    """Coder, reviewer and actor on a whole task, with every approval given and no memory between tasks."""
-    from agents.clients import ROLES, endpoint_for
-    from agents.job import Request
-    from agents.team import run_team
-    from tools.environment import Environment
-    from tools.observation import Observation
-    from trajectories.episode import Episode, Step
-    from trajectories.tasks import Outcome
-
-    async def yes(request: Request) -> bool:
-        return True
-
-    endpoints = {role: endpoint_for(role, endpoint) for role in ROLES}
-
-    async def attempt(task: Task, env: Environment) -> Episode:
-        started = datetime.now(UTC).isoformat()
-        try:
-            return await work(task, env, started)
-        except Exception as error:  # whatever failed, the episode says so, as in a roll-out
-            nothing = Observation(url="about:blank", title="", viewport=(1, 1))
-            said = {"error": f"{type(error).__name__}: {error}"[:2000]}
-            lost = Outcome(False)
-            return Episode("", task.id, "", (), nothing, lost, "error", "team", label, started, said)
-
-    async def work(task: Task, env: Environment, started: str) -> Episode:
-        goal, look = await task.setup(env)
-        done = await run_team(
-            goal,
-            env,
-            look,
-            endpoints,
-            memory=None,
-            on_event=lambda event: None,
-            approve=yes,
-            max_steps=task.max_steps,
-            effort=effort,
-            files=task.files,
-        )
-        outcome = await task.check(env, done.reason if done.outcome == "done" else None)
-        return Episode(
-            id="",
-            task=task.id,
-            goal=goal,
-            steps=tuple(
-                Step(seen, decision, by, round(seconds, 4))
-                for (seen, decision, by), seconds in zip(done.steps, done.timings, strict=True)
-            ),
-            final=done.final,
-            outcome=outcome,
-            ended="done" if done.outcome == "done" else "infeasible",
-            policy="team",
-            model=label,
-            started=started,
-            extra={"outcome": done.outcome, "reason": done.reason},
-        )
-
-    return attempt
 
 
 def _show(report: Report) -> None:

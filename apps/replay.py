@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from apps import session
+from apps import places
 from apps.session import Interrupt, Session
 from tools import rails, rules, secrets, settings
 from tools.actions import Action, ActionError
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", metavar="PROGRAM|EPISODE", help="a program's file, or an episode's folder")
     parser.add_argument("values", nargs="*", metavar="NAME=VALUE", help="other values than the first time")
-    session.add_arguments(parser)
+    places.add_arguments(parser)
     parser.add_argument("--save", metavar="FILE", help="keep the program, healed if it was, in this file")
 
 
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from apps.terminal import Terminal
 
     try:
-        if problem := session.misused(args):
+        if problem := places.misused(args):
             raise ValueError(problem)
         lifted = _read(Path(args.what))
         values = _values(args.values)
@@ -105,11 +105,11 @@ def _values(given: Sequence[str]) -> dict[str, str]:
 async def _main(args: argparse.Namespace, lifted: Lifted, values: dict[str, str], terminal: Terminal) -> int:
     from agents.replay import replay
 
-    interrupt = Interrupt(terminal.say)
+    interrupt = Interrupt(terminal)
     async with AsyncExitStack() as stack:
         with terminal.busy("starting browser" + ("" if args.url else " and help desk") + " …"):
             policy = rules.load()
-            env, look, place = await session.opened_page(args, stack, policy)
+            env, look, place = await places.opened_page(args, stack, policy)
         actor = Later(stack)
         team = partial(replay, program=lifted.filled(values), actor=actor)
         at = Session(args, terminal, interrupt, env, look, place, policy, team, actor.name, "replay")

@@ -3,23 +3,21 @@
 Every task is kept as an episode under the state folder, beside it its screenshots and the files that its
 scripts have left. Ctrl-C hands over to the person, a second one quits.
 
-Not covered: who works (`chat.py` has the team, `replay.py` a program), and a browser of the person's own.
+Not covered: who works (`chat.py` has the team, `replay.py` a program), where (`places.py`), and a browser of
+the person's own.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import re
 import signal
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
 from agents.spans import Span, span, spent
 from apps.undo import Trail, Undone
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from agents.job import Event, Request
     from agents.policies import Decision
     from agents.team import TeamResult
+    from apps.places import Place
     from apps.terminal import Terminal
     from tools.memory import Memory
     from tools.observation import Observation
@@ -40,52 +39,14 @@ if TYPE_CHECKING:
 HELP = 'type an action such as "Save" click(5), or: look, undo, continue, stop'
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What every session in a browser can be told."""
-    parser.add_argument("--url", help="the page to work on; without it the demo help desk is started")
-    parser.add_argument("--headed", action="store_true", help="show the browser's window")
-    parser.add_argument("--seed", type=int, default=0, help="the help desk's data and look")
-    add_working(parser)
-
-
-def add_working(parser: argparse.ArgumentParser) -> None:
-    """What every session at a terminal can be told, wherever it works."""
-    parser.add_argument(
-        "--yes", action="store_true", help="approve what would be asked (never what is refused)"
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="one JSON object on stdout, and nothing else there"
-    )
-    parser.add_argument("--max-steps", type=int, default=30, metavar="N", help="actions a task may take")
-
-
-def misused(args: argparse.Namespace) -> str | None:
-    """What is wrong with those, and the mend."""
-    url = getattr(args, "url", None)  # a desktop has none
-    if url and urlsplit(url).scheme not in ("http", "https", "file"):
-        return f"--url {url} is no address; write it as http://host/path"
-    if args.max_steps < 1:
-        return "--max-steps must be at least 1"
-    return None
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a session works: the first address, the one later tasks begin at, and its short name."""
-
-    enter: str
-    home: str
-    site: str
-    files: str
-
-
 class Interrupt:
-    """Ctrl-C: while the team works the first one hands over; any other one quits."""
+    """Ctrl-C: while the team works the first one hands over; while a new task is `awaited` the first one says
+    how to leave; any other one quits."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, terminal: Terminal) -> None:
         self.event = asyncio.Event()
-        self._say = say
-        self.working = False
+        self._terminal = terminal
+        self.working = self.awaited = False
         self._main = asyncio.current_task()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -94,37 +55,14 @@ class Interrupt:
     def _pressed(self, number: int) -> None:
         if number == signal.SIGINT and self.working and not self.event.is_set():
             self.event.set()
-            self._say("handing over … (Ctrl-C again quits)")
+            self._terminal.say("handing over … (Ctrl-C again quits)")
+        elif number == signal.SIGINT and self.awaited:
+            self.awaited = False
+            self._terminal.again("Ctrl-C again, or quit, leaves")
         elif self._main is not None:
             self.event.set()  # whoever waits for a model stops waiting
+            self._terminal.say("\nclosing …", "dim")
             self._main.cancel()
-
-
-async def opened_page(
-    args: argparse.Namespace, stack: AsyncExitStack, policy: Rules
-) -> tuple[Trail, Observation, Place]:
-    """A browser at `args.url`, or at a demo help desk started for it. Raises EnvironmentDown."""
-    from tools.browser import Browser
-    from tools.environment import Start, origin
-
-    browser = Browser(headless=settings.load().headless and not args.headed)
-    _, place = await asyncio.gather(stack.enter_async_context(browser), _place(args, stack))
-    page = browser.environment()
-    trail = Trail(secrets.Discreet(page), lambda: page.writes)
-    start = Start(place.enter, (origin(place.enter), *policy.opened), files=place.files)
-    return trail, await trail.reset(start), place
-
-
-async def _place(args: argparse.Namespace, stack: AsyncExitStack) -> Place:
-    if args.url:
-        files = settings.home() / "files"
-        files.mkdir(exist_ok=True)
-        site = re.sub(r"[^A-Za-z0-9.-]+", "-", urlsplit(args.url).hostname or "file")
-        return Place(args.url, args.url, site, str(files))
-    from trajectories.helpdesk.server import HelpDeskServer
-
-    desk = await stack.enter_async_context(HelpDeskServer(args.seed))
-    return Place(desk.home_url, desk.url + "/", "helpdesk", str(desk.files))
 
 
 @dataclass
@@ -161,11 +99,15 @@ class Session:
 
     async def do(self, task: str) -> dict[str, Any]:
         """One task to its end; what `--json` says about it."""
+        from apps.kept import keep
+
         try:
             self.env.give(secrets.named_in(task))
         except settings.SettingsError as error:
             self.terminal.say(f"not done  {error}", "bold red")
             return {"task": task, "outcome": "not done", "reason": str(error), "steps": []}
+        self.interrupt.event.clear()
+        self.interrupt.working = True  # from now on Ctrl-C hands over
         started = datetime.now(UTC)
         ident = f"{self.kind}-{started:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
         self._folder, self._looks = settings.home() / self.kind / ident, 0
@@ -178,27 +120,31 @@ class Session:
             self.observation = await self.trail.observe()
         self._begun += 1
         self.trail.did.clear()
-        self.terminal.say(f"{'task':>8}  {task}", "bold")
+        typed = self.kind == "chat" and self.terminal.interactive and self.args.task is None
+        if not typed:  # else it stands right above
+            self.terminal.say(f"{'task':>8}  {task}", "bold")
         self._picture(self.observation)
         with span("task", task, model=self.model, page=self.observation.url) as root:
             result, timings = await self._work(task)
             root.came |= {"outcome": result.outcome, "reason": result.reason}
-        episode = await asyncio.to_thread(self._keep, ident, task, result, timings, started.isoformat())
+        goal = result.goal or task
+        of = {"model": self.model, "started": started.isoformat(), "max_steps": self.args.max_steps}
+        site = self.place.site
+        episode = await asyncio.to_thread(keep, self.kind, ident, site, goal, result, timings, **of)
         self.observation = result.final
-        self.last = task, result, episode
+        self.last = goal, result, episode
         good = result.outcome == "done"
         if self.trial is not None:
             trial, session = self.trial
             await asyncio.to_thread(trial.record, session, ident, "reviewer", good)
         self.terminal.say(f"{result.outcome:>8}  {result.reason}", "bold green" if good else "bold red")
         tokens = f"{result.prompt_tokens} + {result.completion_tokens} tokens"
-        self.terminal.say(
-            f"{'':>8}  {len(result.steps)} steps, {tokens}, {result.seconds:.1f} s; {episode}", "dim"
-        )
+        self.terminal.say(f"{'':>8}  {len(result.steps)} steps, {tokens}, {result.seconds:.1f} s", "dim")
+        self.terminal.say(f"{'':>8}  episode {_short(episode)}, screenshots {_short(self._folder)}", "dim")
         roles = spent(root)
         self.terminal.spent(roles)
         if result.outcome == "done" and self.memory is not None:
-            self._keeping = asyncio.create_task(self._remember(self.memory, task, result))
+            self._keeping = asyncio.create_task(self._remember(self.memory, goal, result))
         if self.trace is not None:
             self._tracing = asyncio.create_task(self._traced(self.trace, root, ident, self._tracing))
         return {
@@ -267,22 +213,25 @@ class Session:
         spent = [0, 0, 0.0]
         policy = replace(self.policy, home=origin(self.observation.url))
         while True:
-            self.interrupt.event.clear()
             self.interrupt.working = True
-            result = await self.team(
-                task,
-                self.trail,
-                self.observation,
-                on_event=self._show,
-                approve=self._approve,
-                max_steps=self.args.max_steps,
-                interrupt=self.interrupt.event,
-                earlier=steps,
-                files=Path(self.place.files),
-                work=_short(self._folder / "work"),
-                rules=policy,
-            )
+            with self.terminal.working("working; Ctrl-C hands the browser over to you"):
+                result = await self.team(
+                    task,
+                    self.trail,
+                    self.observation,
+                    on_event=self._show,
+                    approve=self._approve,
+                    **({"ask": self._ask} if self.kind == "chat" and self.terminal.interactive else {}),
+                    max_steps=self.args.max_steps,
+                    interrupt=self.interrupt.event,
+                    earlier=steps,
+                    files=Path(self.place.files),
+                    work=_short(self._folder / "work"),
+                    rules=policy,
+                )
             self.interrupt.working = False
+            self.interrupt.event.clear()
+            task = result.goal or task  # with what the person answered
             steps = list(result.steps)
             timings.extend(result.timings[len(timings) :])
             spent = [
@@ -311,6 +260,7 @@ class Session:
         from agents.actor import read
         from agents.job import Event
         from agents.policies import Decision
+        from trajectories.examples import UNDO
 
         self.terminal.say(f"you have the wheel: {HELP}", "bold")
         self.observation = await self.trail.observe()
@@ -329,7 +279,7 @@ class Session:
                     undone = await self.undo()
                     self.terminal.say(undone.said)
                     for before, action in undone.steps:
-                        steps.append((before, Decision(action, "undo"), "person"))
+                        steps.append((before, Decision(action, UNDO), "person"))
                         timings.append(0.0)
                     continue
             try:
@@ -364,64 +314,34 @@ class Session:
         if not self.terminal.interactive:
             self.terminal.say(f"nobody is here to approve {what}; run it again with --yes to allow it", "red")
             return False
-        answer = asyncio.ensure_future(self.terminal.line(f"  allow {what}? [y/N] ", fresh=True))
+        question = "  allow this? [y/N, or Ctrl-C and do it yourself] "
+        return (await self._answered(question)).lower() in ("y", "yes")
+
+    async def _ask(self, question: str) -> str:
+        """The person's answer to a question of the team, which they have just been shown."""
+        return await self._answered("  answer> ")
+
+    async def _answered(self, prompt: str) -> str:
+        """What the person types now; nothing where they press Ctrl-C instead."""
+        answer = asyncio.ensure_future(self.terminal.line(prompt, fresh=True))
         stop = asyncio.ensure_future(self.interrupt.event.wait())
         await asyncio.wait({answer, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
-        if not answer.done():  # Ctrl-C at the question is a no
+        if not answer.done():
             answer.cancel()
-            return False
-        return (answer.result() or "").strip().lower() in ("y", "yes")
+            return ""
+        return (answer.result() or "").strip()
 
     def _show(self, event: Event) -> None:
-        picture = None
         if event.kind == "looks" and event.observation is not None:
-            picture = self._picture(event.observation)
-        self.terminal.event(event, picture)
+            self._picture(event.observation)
+        self.terminal.event(event)
 
-    def _picture(self, observation: Observation) -> Path | None:
-        """The screenshot saved; its path, relative where that is shorter."""
-        if observation.screenshot is None:
-            return None
-        path = self._folder / f"step-{self._looks:02}.png"
-        path.write_bytes(observation.screenshot)
-        self._looks += 1
-        return _short(path)
-
-    def _keep(self, ident: str, task: str, result: TeamResult, timings: list[float], started: str) -> Path:
-        """Write the episode. Its success is the reviewer's word, and says so; a replay's is that it ran."""
-        from trajectories.episode import Ended, Episode, Step
-        from trajectories.store import Store
-        from trajectories.tasks import Outcome
-
-        checked = {"checked_by": "reviewer"} if self.kind == "chat" else {}
-        extra: dict[str, Any] = {**checked, "outcome": result.outcome, "reason": result.reason}
-        if result.files:
-            extra["files"] = [path.name for path in result.files]
-        last = result.steps[-1][1].action.name if result.steps else ""
-        ended: Ended = "done" if result.outcome == "done" else "error"
-        if ended == "error":
-            extra["error"] = f"{result.outcome}: {result.reason}"
-            if last == "report_infeasible":
-                ended = "infeasible"
-            elif len(result.steps) >= self.args.max_steps:
-                ended = "budget"
-        pairs = zip(result.steps, timings, strict=True)
-        steps = tuple(Step(look, decision, by, round(s, 4)) for (look, decision, by), s in pairs)
-        episode = Episode(
-            id=ident,
-            task=f"{self.kind}/{self.place.site}/0",
-            goal=task,
-            steps=steps,
-            final=result.final,
-            outcome=Outcome(result.outcome == "done"),
-            ended=ended,
-            policy="team" if self.kind == "chat" else self.kind,
-            model=self.model,
-            started=started,
-            extra=extra,
-        )
-        return Store(settings.home() / "episodes").add(episode)
+    def _picture(self, observation: Observation) -> None:
+        """Keep the screenshot."""
+        if observation.screenshot is not None:
+            (self._folder / f"step-{self._looks:02}.png").write_bytes(observation.screenshot)
+            self._looks += 1
 
 
 def _short(path: Path) -> Path:

@@ -15,9 +15,9 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Console
+from rich.status import Status
 
 from agents.job import Event
 from agents.spans import Spent
@@ -43,11 +43,13 @@ class Terminal:
         self.interactive = sys.stdin.isatty() and not machine
         self._lines: asyncio.Queue[str | None] | None = None
         self._ended = False
+        self._prompt = ""  # what was asked last
+        self._status: Status | None = None
 
     def say(self, text: str, style: str = "") -> None:
         self.console.print(_plain(text), style=style, markup=False)
 
-    def event(self, event: Event, picture: Path | None) -> None:
+    def event(self, event: Event) -> None:
         """One event of the team, as it happens."""
         style = STYLES.get(event.who, "")
         match event.kind:
@@ -61,8 +63,6 @@ class Terminal:
             case "looks":
                 failed = event.observation is not None and event.observation.error
                 self.say(f"{'':>8}  {'failed: ' if failed else ''}{event.text}", "red" if failed else "dim")
-                if picture is not None:
-                    self.say(f"{'':>8}  {picture}", "dim")
 
     def terms(self, terms: Terms) -> None:
         """What a yes would be bound to."""
@@ -86,8 +86,41 @@ class Terminal:
             self.say(text, "dim")
             yield
 
+    @contextmanager
+    def working(self, text: str) -> Iterator[None]:
+        """A sign of life below what is said, on a terminal; it makes room for questions."""
+        if not self.console.is_terminal:
+            yield
+            return
+        self._status = self.console.status(text, refresh_per_second=4)
+        try:
+            with self._status:
+                yield
+        finally:
+            self._status = None
+
+    def again(self, text: str) -> None:
+        """Say something while a question waits, and put the question again."""
+        self.say(f"\n{text}", "dim")
+        self._ask(self._prompt)
+
     async def line(self, prompt: str = "", *, fresh: bool = False) -> str | None:
         """The next line typed or piped, None at its end. `fresh` drops what was typed before the question."""
+        status = self._status
+        if status is not None:
+            status.stop()
+        try:
+            return await self._line(prompt, fresh)
+        finally:
+            if status is not None and status is self._status:  # not over meanwhile
+                status.start()
+
+    def _ask(self, prompt: str) -> None:
+        self._prompt = prompt
+        if prompt and self.interactive:
+            self.console.print(_plain(prompt), end="", style="bold", markup=False)
+
+    async def _line(self, prompt: str, fresh: bool) -> str | None:
         if self._lines is None:
             self._lines = asyncio.Queue()
             loop = asyncio.get_running_loop()
@@ -96,8 +129,7 @@ class Terminal:
             self._ended = self._ended or self._lines.get_nowait() is None
         if self._ended:
             return None
-        if prompt and self.interactive:
-            self.console.print(_plain(prompt), end="", style="bold", markup=False)
+        self._ask(prompt)
         line = await self._lines.get()
         self._ended = line is None
         return line

@@ -20,7 +20,7 @@ import re
 from agents.clients import Endpoint
 from agents.effort import EFFORTS
 from agents.scripted import ScriptedServer
-from apps.evaluate import team
+from apps.attempt import team
 from eval.runner import evaluate, seeds
 from tools.observation import shorten
 from trajectories.helpdesk.suite import HelpDesk

@@ -204,7 +204,8 @@ async def yes(request: Request) -> bool:
 async def episode(
     number: int, fault: str, env: BrowserEnvironment, suite: HelpDesk, server: Faulty, folder: Path
 ) -> tuple[str, float]:
-    """How one episode ended, and after how many seconds: outcome, an exception's name, "late", "hangs"."""
+    """How one episode ended, and after how many seconds: outcome, an exception's name, "late", "hangs"; "not
+    begun" where its page could not be opened, which is no matter of the team's."""
     draw = random.Random(number)
     family = draw.choice((*suite.families, *suite.scripted))
     memory_folder = folder / f"memory-{number}" if fault.startswith("memory") or draw.random() < 0.2 else None
@@ -216,7 +217,10 @@ async def episode(
     began = time.monotonic()
     try:
         task = suite.task(family, HELD_OUT_FROM + number)
-        goal, look = await _begun(task, env)
+        try:
+            goal, look = await _begun(task, env)
+        except EnvironmentDown:
+            return "not begun", time.monotonic() - began
         began = time.monotonic()
         work = asyncio.ensure_future(
             run_team(
@@ -301,7 +305,7 @@ async def main(count: int, only: tuple[str, ...], workers: int, minutes: float) 
                     ended[fault][how] += 1
                     longest[fault] = max(longest[fault], round(seconds, 1))
                     print(number, fault, how, round(seconds, 1), file=sys.stderr, flush=True)
-                    if how == "hangs" or how.startswith("raises"):
+                    if how in ("hangs", "not begun") or how.startswith("raises"):
                         with suppress(Exception):
                             await asyncio.wait_for(env.close(), 20)
 

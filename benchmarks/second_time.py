@@ -2,6 +2,7 @@
 
     python benchmarks/second_time.py                    # the local model as the actor; about ten minutes
     python benchmarks/second_time.py --tasks 3          # of each family
+    python benchmarks/second_time.py --families edit-email,sign-in
 
 In each family of the help desk a task is done once by its expert and the run is lifted into a program. Then
 
@@ -10,7 +11,8 @@ In each family of the help desk a task is done once by its expert and the run is
     moved    such tasks on a site whose labels, layout and data are others: by the program, its steps healed
              by what names have in common, or by the actor
 
-Success is the checker's. Not covered: whether memory finds the program (`tests/agents/test_team.py`).
+Success is the checker's; seconds are those of the steps alone, decisions included; `lost` says where and why
+a program did not succeed. Not covered: whether memory finds the program (`tests/agents/test_team.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Iterator, Sequence
 
@@ -32,6 +35,7 @@ from tools.actions import Action
 from tools.browser import Browser
 from tools.environment import Environment
 from tools.observation import Observation
+from tools.version import commit
 from trajectories.episode import Episode
 from trajectories.helpdesk.suite import HelpDesk
 from trajectories.helpdesk.tasks import HelpDeskTask
@@ -74,7 +78,9 @@ def like(suite: HelpDesk, lifted: Lifted, family: str, world: int, count: int) -
                 return
 
 
-async def by_program(task: HelpDeskTask, lifted: Lifted, env: Environment, actor: Policy) -> dict[str, float]:
+async def by_program(
+    task: HelpDeskTask, lifted: Lifted, env: Environment, actor: Policy, lost: list[str]
+) -> dict[str, float]:
     goal, look = await task.setup(env)
     began = time.perf_counter()
     program = lifted.filled(lifted.fit(goal) or {})
@@ -83,33 +89,38 @@ async def by_program(task: HelpDeskTask, lifted: Lifted, env: Environment, actor
     )
     seconds = time.perf_counter() - began
     calls = sum(by == "actor" for _, _, by in result.steps)
-    return {"success": float(task.reached()), "seconds": seconds, "calls": calls}
+    success = task.reached()
+    if not success:
+        lost.append(f"{task.id} in world {task.maker.world_seed}: {result.outcome}, {result.reason}")
+    return {"success": float(success), "seconds": seconds, "calls": calls}
 
 
 async def by_actor(task: HelpDeskTask, env: Environment, actor: Policy) -> dict[str, float]:
-    began = time.perf_counter()
     episode = await roll_out(task, actor, env)
-    seconds = time.perf_counter() - began
+    seconds = sum(step.seconds for step in episode.steps)
     return {"success": float(episode.outcome.success), "seconds": seconds, "calls": len(episode.steps)}
 
 
-async def main(count: int) -> dict[str, object]:
+async def main(families: Sequence[str], count: int) -> dict[str, object]:
     done: dict[str, list[dict[str, float]]] = {"again": [], "actor": [], "moved": []}
     left: list[str] = []
+    lost: list[str] = []
     async with Browser() as browser, HelpDesk() as suite, local_model() as endpoint:
         env, actor = browser.environment(), ModelPolicy(endpoint)
-        for family in suite.families:
+        for family in families or suite.families:
+            before = {kind: len(rows) for kind, rows in done.items()}
             task = HelpDeskTask(suite.server, family, HELD_OUT_FROM, SITE)
             lifted = first(await roll_out(task, oracle_policy(task), env))
             if lifted is None or not lifted.values:
                 left.append(family)  # nothing to give another value, or what worked can't be written down
                 continue
             for task in like(suite, lifted, family, SITE, count):
-                done["again"].append(await by_program(task, lifted, env, Nobody()))
+                done["again"].append(await by_program(task, lifted, env, Nobody(), lost))
                 done["actor"].append(await by_actor(task, env, actor))
             for task in like(suite, lifted, family, MOVED, count):
-                done["moved"].append(await by_program(task, lifted, env, actor))
-            print(family, {k: [int(r["success"]) for r in v[-count:]] for k, v in done.items()}, flush=True)
+                done["moved"].append(await by_program(task, lifted, env, actor, lost))
+            shown = {k: [int(r["success"]) for r in v[before[k] :]] for k, v in done.items()}
+            print(family, shown, file=sys.stderr, flush=True)
         await actor.close()
     means = {
         f"{kind}_{key}": round(sum(r[key] for r in rows) / max(1, len(rows)), 3)
@@ -118,7 +129,8 @@ async def main(count: int) -> dict[str, object]:
     }
     ratio = means["actor_seconds"] / max(1e-9, means["again_seconds"])
     counts = {f"{kind}_tasks": len(rows) for kind, rows in done.items()}
-    return {**counts, **means, "time_ratio": round(ratio, 1), "left_out": left}
+    more = {"time_ratio": round(ratio, 1), "left_out": left, "lost": lost}
+    return {"commit": commit(), **counts, **means, **more}
 
 
 if __name__ == "__main__":
@@ -126,4 +138,7 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--tasks", type=int, default=6, help="of each family")
-    print(json.dumps(asyncio.run(main(parser.parse_args().tasks))))
+    parser.add_argument("--families", default="", help="only these, with commas")
+    args = parser.parse_args()
+    only = args.families.split(",") if args.families else ()
+    print(json.dumps(asyncio.run(main(only, args.tasks))))

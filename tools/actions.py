@@ -196,10 +196,16 @@ def parse(text: str) -> Action:
     """
     label, call = _split_label(text.strip())
     try:
-        tree = ast.parse(call, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return from_call(ast.parse(call, mode="eval").body, label)
+    except ActionError:
+        raise  # a ValueError too, that says more
+    except (
+        SyntaxError,
+        ValueError,
+        RecursionError,
+        MemoryError,
+    ) as error:  # nested deep, `ast` gives up late
         raise ActionError(f"not an action: {text[:80]!r}; write one call such as click(5)") from error
-    return from_call(tree, label)
 
 
 def from_call(node: ast.expr, label: str | None = None) -> Action:

@@ -336,8 +336,10 @@ class BrowserEnvironment(Acting):
                 session.send("Storage.clearDataForOrigin", storage),
                 session.send("Runtime.evaluate", inside),
             )
+            wiping.add_done_callback(_heard)
             # Nothing is hovered over at the start. That takes a frame, which the first look shares.
             self._leaving = asyncio.ensure_future(self.page.mouse.move(-1, -1))
+            self._leaving.add_done_callback(_heard)
             if not (await asyncio.wait({wiping}, timeout=ACTION_SECONDS))[0]:
                 wiping.cancel()  # a page that hangs answers nothing
                 return False, None
@@ -577,8 +579,7 @@ class BrowserEnvironment(Acting):
 
     def _unpark(self, task: asyncio.Future[Any]) -> None:
         self._parked.discard(task)
-        if not task.cancelled():
-            task.exception()  # what failed behind a dialog shows in the next observation
+        _heard(task)  # what failed behind a dialog shows in the next observation
 
     # ---- settling ----------------------------------------------------------------------------------------
 
@@ -779,3 +780,9 @@ class BrowserEnvironment(Acting):
             await dialog.dismiss()
         if self._parked:  # what the dialog had held up
             await asyncio.wait(set(self._parked), timeout=ACTION_SECONDS)
+
+
+def _heard(task: asyncio.Future[Any]) -> None:
+    """What failed in a task that nobody waits for any more is no news; unheard, asyncio would print it."""
+    if not task.cancelled():
+        task.exception()

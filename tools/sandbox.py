@@ -106,7 +106,7 @@ class Sandbox:
             "goal": goal,
             "roles": ROLES,
             "functions": {name: [k for _, k in spec.params] for name, spec in ACTIONS.items()} | READING,
-            "files": {name: base64.b64encode(data).decode() for name, data in (files or {}).items()},
+            "files": _written(files),
             "seconds": limits.seconds,
             "limits": {
                 "RLIMIT_AS": limits.memory,
@@ -191,9 +191,11 @@ class Sandbox:
                 case _:
                     return await self._end("it sent what is no call and was stopped")
 
-    async def answer(self, value: Any = None, *, over: bool = False) -> None:
-        """The call's result (JSON); `over`: the script ends here."""
-        await self._write({"value": value, "over": over})
+    async def answer(
+        self, value: Any = None, *, over: bool = False, files: Mapping[str, bytes] | None = None
+    ) -> None:
+        """The call's result (JSON), and files that have come meanwhile; `over`: the script ends here."""
+        await self._write({"value": value, "over": over, "files": _written(files)})
 
     async def refuse(self, why: str) -> None:
         """The call fails, and is an ActionError in the script."""
@@ -246,6 +248,11 @@ class Sandbox:
                 self._process.kill()
             if find() == "docker":  # killing its client leaves the container running
                 subprocess.run(["docker", "rm", "--force", self._name], capture_output=True)
+
+
+def _written(files: Mapping[str, bytes] | None) -> dict[str, str]:
+    """Files as a line of JSON has them."""
+    return {name: base64.b64encode(data).decode() for name, data in (files or {}).items()}
 
 
 def _read(line: bytes) -> Any:

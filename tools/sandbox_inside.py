@@ -45,6 +45,7 @@ class Pipe:
     """The way out: one call at a time, during which the script's own clock stands still."""
 
     def __init__(self) -> None:
+        self.given: dict[str, bytes] = {}  # files from outside, as they came
         self._calls = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
         self._answers = os.fdopen(os.dup(0), encoding="utf-8")
         os.dup2(2, 1)  # what a script prints goes where errors go, never between the calls
@@ -66,12 +67,30 @@ class Pipe:
             left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
             self.say(call=text)
             answer = self.hear()
+            self.place(answer.get("files", {}))
             signal.setitimer(signal.ITIMER_REAL, left)
         if "error" in answer:
             raise ActionError(answer["error"])
         if answer.get("over"):
             raise SystemExit
         return answer.get("value")
+
+    def place(self, files: dict[str, str]) -> None:
+        """Put files from outside where the script looks for them; one that it has written itself stays."""
+        for name, text in files.items():
+            data, path = base64.b64decode(text), os.path.join(WORK, name)
+            if os.path.lexists(path) and not self._as_given(name, path):
+                continue
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(data)
+            self.given[name] = data
+
+    def _as_given(self, name: str, path: str) -> bool:
+        if os.path.islink(path) or not os.path.isfile(path):
+            return False
+        with open(path, "rb") as file:
+            return file.read() == self.given.get(name)
 
 
 def names(pipe: Pipe, start: dict[str, Any]) -> dict[str, Any]:
@@ -137,11 +156,7 @@ def main() -> int:
     start = pipe.hear()
     bind(start["limits"], start["user"])
     os.chdir(WORK)
-    given = {name: base64.b64decode(data) for name, data in start["files"].items()}
-    for name, data in given.items():
-        os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
-        with open(name, "wb") as file:
-            file.write(data)
+    pipe.place(start["files"])
     script: str = start["script"]
     linecache.cache["script"] = (len(script), None, script.splitlines(keepends=True), "script")
     module = types.ModuleType("__main__")
@@ -157,7 +172,7 @@ def main() -> int:
     except BaseException as error:
         failed = why(error)
     signal.setitimer(signal.ITIMER_REAL, 0)
-    for name, data in made(given):
+    for name, data in made(pipe.given):
         for at in range(0, max(1, len(data)), CHUNK):
             pipe.say(file=name, data=base64.b64encode(data[at : at + CHUNK]).decode())
     pipe.say(end=failed)

@@ -17,18 +17,17 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
 from agents.prompts import Role, actor_text
-from tools.actions import parse
 from training import nano
 from training.processors import load_processor
 from training.sft import SHARE, dataset, options, preflight, run
 from trajectories.episode import image_name
-from trajectories.examples import NOT_YET, UNFIT, examples
+from trajectories.examples import NOT_YET, UNFIT, corrections, examples
 from trajectories.store import Store
 from trajectories.tasks import is_held_out
 
@@ -104,20 +103,15 @@ def _verdicts(store: Store) -> Iterator[Pair]:
 
 
 def _corrections(store: Store) -> Iterator[Pair]:
-    """Where a person did something else on a page on which the team had acted before, and was right."""
+    """What a person did where the team had done otherwise, for the question that the team was asked."""
     for episode in store:
-        before: dict[str, str] = {}
-        for number, step in enumerate(episode.steps if episode.outcome.success else ()):
-            look, action = step.observation, str(step.decision.action)
-            page = replace(look, error=None).text()
-            if step.by != "person":
-                before[page] = action
-            elif parse(before.get(page, action)) != step.decision.action:
-                image = None
-                if look.screenshot is not None:
-                    image = store.path / episode.id / image_name(look.screenshot)
-                prompt = actor_text(episode.goal, look, episode.actions[:number])
-                yield Pair(episode.task, "actor", prompt, action, before[page], image, "person")
+        for number, better in corrections(episode).items():
+            look, worse = episode.steps[number].observation, episode.steps[number].decision.action
+            image = None
+            if look.screenshot is not None:
+                image = store.path / episode.id / image_name(look.screenshot)
+            prompt = actor_text(episode.goal, look, episode.actions[:number])
+            yield Pair(episode.task, "actor", prompt, str(better), str(worse), image, "person")
 
 
 def hold_back(found: Sequence[Pair], seed: int = 0) -> tuple[list[Pair], list[Pair]]:

@@ -7,9 +7,10 @@
               page, what was done, goal       ->  done / not yet
 
 Texts come from `agents.prompts`, the same functions that serve. What strayed stands in the history but is
-never an answer: that is what the oracle would have done there, whatever came of the episode. Nor is what led
-a person to take over. Apart from that failed episodes give the reviewer counter-examples and nothing to
-imitate. Where a script is wanted an actor learns nothing: what it would have to type is not to be seen.
+never an answer: that is what the oracle would have done there, whatever came of the episode; or what a person
+did there, having taken over. How they undid what was done is none either. Apart from that failed episodes
+give the reviewer counter-examples and nothing to imitate. Where a script is wanted an actor learns nothing:
+what it would have to type is not to be seen.
 
 Not covered: how rows become tokens (`training/sft.py`).
 """
@@ -30,6 +31,7 @@ from trajectories.episode import Episode, image_name
 
 NOT_YET = "not yet: more to do"
 UNFIT = "revise: does not fit the goal"
+UNDO = "undo"  # what is said in a step that only takes one back
 
 
 @dataclass(frozen=True)
@@ -70,15 +72,33 @@ def rows(episodes: Iterable[Episode]) -> Iterator[dict[str, object]]:
             yield {"role": e.role, "task": e.task, "prompt": e.prompt, "answer": e.answer, "image": shot}
 
 
+def corrections(episode: Episode) -> dict[int, Action]:
+    """What a person did otherwise, having taken over, on the very page on which the team had acted, by the
+    number of the team's step; nothing where it did not end well."""
+    before: dict[str, int] = {}
+    found: dict[int, Action] = {}
+    for number, step in enumerate(episode.steps if episode.outcome.success else ()):
+        page = replace(step.observation, error=None).text()
+        if step.by != "person":
+            before[page] = number
+        elif step.decision.said != UNDO and page in before:
+            number = before[page]
+            if episode.steps[number].decision.action != step.decision.action:
+                found[number] = step.decision.action
+    return found
+
+
 def _actor(episode: Episode) -> Iterator[Example]:
     if "script" in episode.extra:
         return
     history: list[Action] = []
-    instead: dict[str, str] = episode.extra.get("better", {})
+    instead: dict[str, str] = {**episode.extra.get("better", {})}
+    instead |= {str(number): str(action) for number, action in corrections(episode).items()}
     corrected = next((i for i, step in enumerate(episode.steps) if step.by == "person"), 0)
     for number, step in enumerate(episode.steps):
         answer = instead.get(str(number))
         right = episode.outcome.success and step.by != "random" and number >= corrected
+        right = right and step.decision.said != UNDO
         if answer is None and right and step.decision.valid:
             answer = str(step.decision.action)
         if answer is not None:
@@ -166,6 +186,8 @@ def _miscopied(script: str, draw: random.Random) -> str | None:
 
 def _program(episode: Episode) -> Program | None:
     if "better" in episode.extra or any(step.by in ("random", "script") for step in episode.steps):
+        return None
+    if any(step.decision.said == UNDO for step in episode.steps):
         return None
     taken = [(s.observation, s.decision, s.by) for s in episode.steps]
     return compile_program(taken, episode.final)

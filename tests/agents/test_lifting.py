@@ -44,6 +44,9 @@ def test_only_the_same_goal_fits() -> None:
     assert lifted.fit(GOAL + " And close it.") is None
     twice = lift('Type "a" and "a".', parse_line('fill(textbox("One"), "a")'))
     assert twice.fit('Type "b" and "b".') == {"one": "b"} and twice.fit('Type "b" and "c".') is None
+    one = lift('Show those with stage "open".', parse_line('select_option(combobox("Stage"), "open")'))
+    assert one.fit('Show those with stage "closed" and owner "Ann".') is None
+    assert one.fit('Show those with stage "on hold".') == {"stage": "on hold"}
     braces = lift('Type "{x}" into {y}.', parse_line('fill(textbox("One"), "{x}")'))
     assert braces.fit('Type "z" into {y}.') == {"one": "z"} and braces.fit('Type "z" into w.') is None
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from agents.policies import Decision
-from agents.program import Act, Program, Script, compile_program, parse_program, program_regex
+from agents.program import Act, Ask, Program, Script, compile_program, parse_program, program_regex
 from agents.prompts import messages
 from tools.actions import Action, ActionError, Named
 from tools.observation import Box, Element, Observation
@@ -31,6 +31,15 @@ def test_a_program_reads_back_as_it_is_written() -> None:
     assert str(program) == TEXT
     assert program.steps[0] == Action("click", (Named("button", "Save", 1),))
     assert program.steps[2:] == (Act("look"), Act())
+
+
+def test_a_question_stands_alone() -> None:
+    """`ask("…")` is no step among others, and asks with a text that stands in it."""
+    assert parse_program('```\nask("Which\\n of the two?")\n```') == Ask("Which of the two?")
+    assert str(Ask('The "old" one?')) == 'ask("The \\"old\\" one?")'
+    for text in ('ask("a")\nclick(button("Save"))', "ask(goal)", 'ask("")', 'ask("a", "b")'):
+        with pytest.raises(ActionError):
+            parse_program(text)
 
 
 def test_refs_become_names_of_the_page_or_are_refused() -> None:

@@ -150,6 +150,25 @@ send_msg_to_user("two names are saved")
     assert f"picture {chart}" in page.said("script")
 
 
+async def test_a_file_that_is_downloaded_meanwhile_is_there_to_read(page: Run) -> None:
+    """After the click that downloads it; what the script has written under that name itself is not lost, and
+    what came from the page is not taken for the script's own."""
+    links = (("rates", "EUR,2", "Rates"), ("own", "theirs", "Other"))
+    body = (f'<a download="{file}.csv" href="data:text/csv,{text}">{name}</a> ' for file, text, name in links)
+    (page.files.parent / "links.html").write_text("".join(body))
+    address = (page.files.parent / "links.html").as_uri()
+    page.look = await page.env.reset(Start(address, files=str(page.files)))
+    plan = """
+open("own.csv", "w").write("mine")
+click(link("Rates"))
+click(link("Other"))
+send_msg_to_user(open("rates.csv").read() + " " + open("own.csv").read())
+"""
+    result = await page.go([plan])
+    assert (result.outcome, result.reason) == ("done", "EUR,2 mine"), page.said("script")
+    assert [path.name for path in result.files] == ["own.csv"]
+
+
 async def test_a_part_goes_to_the_actor_and_its_answer_comes_back(page: Run) -> None:
     """act("…") is done step by step by the actor; its last word is a value, or an ActionError."""
     plan = """

@@ -289,6 +289,33 @@ async def test_an_interrupt_keeps_what_was_done_and_can_go_on() -> None:
     assert replace(first.final, error=None).elements[0].value == "Ada"
 
 
+async def test_an_unclear_goal_is_asked_about() -> None:
+    """The person's answer is part of the goal from then on, the coder's question is not: a page may have led
+    to it. Where nobody can be asked, or answers, nothing is done; and a coder that only asks comes to an end.
+    """
+    question = "ask(\"Whose note, Ada's or Bob's?\")"
+    asked: list[str] = []
+
+    async def answer(text: str) -> str:
+        asked.append(text)
+        return "Ada's"
+
+    run = start({"plan:": [question, 'fill(textbox("Name"), "Ada")\nclick(button("Save"))']})
+    result = await run.go("Save the note", ask=answer)
+    assert result.outcome == "done" and asked == ["Whose note, Ada's or Bob's?"]
+    assert run.env.saved == ["Ada"] and result.goal == "Save the note (Ada's)"
+    assert "goal: Save the note (Ada's)\n" in run.server.texts("check result:")[0]
+    assert not any("Bob" in text for text in run.server.texts("check result:"))
+
+    alone = await start({"plan:": [question]}).go("Save the note")
+    assert (alone.outcome, alone.steps) == ("not done", ()) and "nobody can be asked" in alone.reason
+    silent = await start({"plan:": [question]}).go("Save the note", ask=lambda text: asyncio.sleep(0, ""))
+    assert silent.outcome == "not done" and "not answered" in silent.reason
+    asked.clear()
+    again = await start({"plan:": [question]}).go("Save the note", ask=answer)
+    assert again.outcome == "not done" and "still unclear" in again.reason and len(asked) == 2
+
+
 async def test_a_yes_is_bound_to_what_was_shown() -> None:
     """It shows target, place and values; a value changed while the person thinks is asked about again."""
     run = start({"act:": [pick("Delete all"), pick("Delete all"), pick("OK"), DONE]}, True)

@@ -83,6 +83,50 @@ def test_verdict_program_plan_and_memory(tmp_path: Path, _own_home: Path, chromi
     assert [(e.role, e.answer) for e in examples(episode)] == [("reviewer", NOT_YET)]
 
 
+def test_a_question_an_approval_and_keys_by_mistake(
+    tmp_path: Path, _own_home: Path, chromium_path: str
+) -> None:
+    """One letter is no task. The coder's question is answered, and the answer is in the goal. Ctrl-C at an
+    approval gives the browser to the person, who does something else there. At the prompt a first Ctrl-C only
+    says how to leave."""
+    page = tmp_path / "notes.html"
+    page.write_text(f"{PAGE}<button onclick=\"document.title = 'gone'\">Delete all</button>")
+    script = {
+        "plan:": ['ask("Which notes?")', "act(goal)"],
+        "act:": [pick("Delete all"), DONE],
+    }
+    with ScriptedServer(script) as server:
+        chat = Chat(server, "--url", page.as_uri(), "--no-memory")
+        chat.until("task> ")
+        chat.types("x")
+        chat.until("'x' is no task")
+        chat.until("task> ")
+        chat.types("Tidy up the notes")
+        chat.until("asks: Which notes?")
+        chat.until("answer> ")
+        chat.types("all of them")
+        chat.until("allow this?")
+        chat.process.send_signal(signal.SIGINT)
+        chat.until("you> ")
+        chat.types('click(button("Sort"))')
+        chat.until("you> ")
+        chat.types("continue")
+        chat.until("tokens,")
+        chat.until("task> ")
+        chat.process.send_signal(signal.SIGINT)
+        chat.until("or quit, leaves")
+        chat.until("task> ")
+        chat.process.send_signal(signal.SIGINT)
+        chat.until("closing")
+        assert chat.process.wait(60) == 130
+    (episode,) = Store(_own_home / "episodes")
+    assert episode.goal == "Tidy up the notes (all of them)"
+    assert [(step.by, step.decision.action.name) for step in episode.steps] == [
+        ("person", "click"),
+        ("actor", "send_msg_to_user"),
+    ]
+
+
 def test_undo_while_one_has_the_browser(tmp_path: Path, _own_home: Path, chromium_path: str) -> None:
     """Ctrl-C amid a task, the last step undone, and the team goes on from there; the episode says so."""
     page, asked = tmp_path / "notes.html", threading.Event()

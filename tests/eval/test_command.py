@@ -70,6 +70,34 @@ def test_a_model_behind_an_endpoint(
     assert report["success"] == 0 and report["invalid_actions"] >= 3
 
 
+def test_the_team_keeps_to_the_policy_and_leaves_a_trace(
+    shared_home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the person's policy.toml refuses is not done in an evaluation either; each task is one trace, with
+    the calls of all three roles in it."""
+    command = ["eval", "miniwob", "--policy", "team", "--tasks", "click-test", "--episodes", "2", "--json"]
+    monkeypatch.setenv("SHOPFLOOR_MODEL_NAME", "scripted")
+    monkeypatch.setenv("SHOPFLOOR_TRACE", "true")
+    policy = shared_home / "policy.toml"
+    policy.write_text('["*"]\nwrite = "refuse"\n')
+    try:
+        with ScriptedServer({"act:": [pick("Click Me!")]}) as server:
+            monkeypatch.setenv("SHOPFLOOR_MODEL_URL", server.url)
+            assert main(command) == 0
+    finally:
+        policy.unlink()
+    out, err = capsys.readouterr()
+    assert json.loads(out)["success"] == 0 and json.loads(out)["steps"] == 0, err
+    mlflow = connect()
+    ids = [mlflow.get_experiment_by_name("eval").experiment_id]
+    traces = mlflow.search_traces(locations=ids, return_type="list")
+    assert {t.info.tags["task"] for t in traces} == set(json.loads(out)["results"]) and len(traces) == 2
+    for trace in traces:
+        assert trace.info.tags["outcome"] == "refused"
+        asked = {s.attributes["role"] for s in trace.data.spans if s.span_type == "CHAT_MODEL"}
+        assert asked == {"coder", "reviewer", "actor"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -98,6 +98,14 @@ def test_bad_text_is_refused_in_words(text: str) -> None:
     assert 0 < len(str(caught.value)) < 1000
 
 
+@pytest.mark.parametrize("deep", (100, 1000, 5000))
+@pytest.mark.parametrize("nest", ("{}1", "click({}1)", "click(button({}1))", 'click(button("a", nth={}1))'))
+def test_text_nested_very_deep_is_refused_in_words(deep: int, nest: str) -> None:
+    """Reading it may take more stack than there is, and so may writing it into the message."""
+    with pytest.raises(ActionError):
+        parse(nest.format("-" * deep))
+
+
 def test_a_long_text_is_one_argument() -> None:
     """A long value is no nesting: it is kept whole."""
     value = "word " * 20_000

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from agents.policies import Decision
 from apps.main import main
+from tools.actions import Action
 from training import dpo
 from training.dpo import Pair, Recipe, balanced, hold_back, log_probabilities, optimise, pairs, rows
 from training.registry import CHALLENGER, alias
 from training.sft import dataset, shrinker
-from trajectories.examples import NOT_YET, UNFIT, examples
+from trajectories.examples import NOT_YET, UNDO, UNFIT, examples
 from trajectories.line import preferences
 from trajectories.shards import write_rows
 from trajectories.store import Store
@@ -56,19 +58,21 @@ def test_pairs_of_actions_and_of_verdicts(data: Path) -> None:
 
 def test_what_a_person_did_instead(tmp_path: Path) -> None:
     """Where a person acted otherwise on a page on which the team had acted, and it ended well, theirs is the
-    better answer; and what led to that is no demonstration."""
+    better answer to what the team was asked there, and a demonstration; what the team did is none, and how
+    the person undid it is none."""
     good = episode(1)
     first = good.steps[0]
     wrong = replace(first, decision=good.steps[1].decision, by="actor")
-    steps = (wrong, replace(first, by="person"), *(replace(s, by="actor") for s in good.steps[1:]))
+    undo = replace(first, by="person", decision=Decision(Action("go_back"), UNDO))
+    steps = (wrong, undo, replace(first, by="person"), *(replace(s, by="actor") for s in good.steps[1:]))
     Store(tmp_path).add(replace(good, steps=steps, policy="team"))
     (pair,) = [p for p in pairs(tmp_path) if p.role == "actor"]
     assert (pair.source, pair.chosen, pair.rejected) == (
         "person", str(first.decision.action), str(wrong.decision.action)
     )  # fmt: skip
-    assert pair.image is not None and pair.image.exists() and "did:" in pair.prompt
+    assert pair.image is not None and pair.image.exists() and "did:" not in pair.prompt
     taught = [e.answer for e in examples(next(iter(Store(tmp_path)))) if e.role == "actor"]
-    assert taught == [str(step.decision.action) for step in good.steps]
+    assert taught == [str(step.decision.action) for step in (first, *good.steps)]
 
 
 def test_no_held_out_task_no_broken_episode_and_nothing_twice(tmp_path: Path) -> None:

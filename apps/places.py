@@ -1,0 +1,87 @@
+"""Where a session works: what it can be told on the command line, and the page it begins with.
+
+Not covered: what is done there (`session.py`), and a desktop (`desktop.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from apps.undo import Trail
+from tools import secrets, settings
+
+if TYPE_CHECKING:
+    from tools.observation import Observation
+    from tools.rules import Rules
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every session in a browser can be told."""
+    parser.add_argument("--url", help="the page to work on; without it the demo help desk is started")
+    parser.add_argument("--headed", action="store_true", help="show the browser's window")
+    parser.add_argument("--seed", type=int, default=0, help="the help desk's data and look")
+    add_working(parser)
+
+
+def add_working(parser: argparse.ArgumentParser) -> None:
+    """What every session at a terminal can be told, wherever it works."""
+    parser.add_argument(
+        "--yes", action="store_true", help="approve what would be asked (never what is refused)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object on stdout, and nothing else there"
+    )
+    parser.add_argument("--max-steps", type=int, default=30, metavar="N", help="actions a task may take")
+
+
+def misused(args: argparse.Namespace) -> str | None:
+    """What is wrong with those, and the mend."""
+    url = getattr(args, "url", None)  # a desktop has none
+    if url and urlsplit(url).scheme not in ("http", "https", "file"):
+        return f"--url {url} is no address; write it as http://host/path"
+    if args.max_steps < 1:
+        return "--max-steps must be at least 1"
+    return None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a session works: the first address, the one later tasks begin at, and its short name."""
+
+    enter: str
+    home: str
+    site: str
+    files: str
+
+
+async def opened_page(
+    args: argparse.Namespace, stack: AsyncExitStack, policy: Rules
+) -> tuple[Trail, Observation, Place]:
+    """A browser at `args.url`, or at a demo help desk started for it. Raises EnvironmentDown."""
+    from tools.browser import Browser
+    from tools.environment import Start, origin
+
+    browser = Browser(headless=settings.load().headless and not args.headed)
+    _, place = await asyncio.gather(stack.enter_async_context(browser), _place(args, stack))
+    page = browser.environment()
+    trail = Trail(secrets.Discreet(page), lambda: page.writes)
+    start = Start(place.enter, (origin(place.enter), *policy.opened), files=place.files)
+    return trail, await trail.reset(start), place
+
+
+async def _place(args: argparse.Namespace, stack: AsyncExitStack) -> Place:
+    if args.url:
+        files = settings.home() / "files"
+        files.mkdir(exist_ok=True)
+        site = re.sub(r"[^A-Za-z0-9.-]+", "-", urlsplit(args.url).hostname or "file")
+        return Place(args.url, args.url, site, str(files))
+    from trajectories.helpdesk.server import HelpDeskServer
+
+    desk = await stack.enter_async_context(HelpDeskServer(args.seed))
+    return Place(desk.home_url, desk.url + "/", "helpdesk", str(desk.files))
