@@ -36,6 +36,7 @@ from tools.x11.applications import DESKTOP, NotOpened, command, name_of
 from tools.x11.atspi import AtSpi, Silent
 from tools.x11.input import NoKey
 from tools.x11.layout import Item
+from tools.x11.quiet import at_work, family, spent
 from tools.x11.screen import LOST, Screen
 from tools.x11.session import Session
 
@@ -44,6 +45,7 @@ ACTION_SECONDS = (
 )
 OPEN_SECONDS = 20.0
 SETTLE_SECONDS = 2.0
+STARVED_SECONDS = 10.0  # on a machine that others keep busy
 STILL_SECONDS = 0.06  # without a changed pixel
 HANG_SECONDS = 8.0  # after which an application that answers nothing is closed
 
@@ -220,18 +222,30 @@ class DesktopEnvironment(Acting):
             await asyncio.sleep(0.01)
 
     async def settle(self) -> None:
-        """Wait until applications answer and no pixel changes; at most two seconds."""
+        """Wait until applications answer, none of their processes is at work and no pixel changes.
+
+        Two seconds at most, while they get a processor: where others keep it, they are waited for.
+        """
         loop = asyncio.get_running_loop()
-        until = loop.time() + SETTLE_SECONDS
+        begun = loop.time()
+        had = spent(self._processes())
         with suppress(*LOST, OSError):
             last = self.screen.grab().tobytes()
-            while loop.time() < until:
+            while True:
                 await self.drained()
                 await asyncio.sleep(STILL_SECONDS)
+                working = at_work(self._processes())
                 now = self.screen.grab().tobytes()
-                if now == last:
+                if now == last and not working:
                     return
-                last = now
+                last, passed = now, loop.time() - begun
+                starved = working and spent(self._processes()) - had < passed / 2
+                if passed > (STARVED_SECONDS if starved else SETTLE_SECONDS):
+                    return
+
+    def _processes(self) -> list[int]:
+        """Those whose work may change the screen."""
+        return [*family(self.screen.session.roots)]
 
     async def drained(self) -> None:
         """Wait until each application has done what it had before it: it answers a question put after."""
