@@ -144,6 +144,28 @@ async def test_windows_are_tabs(env: DesktopEnvironment, tmp_path: Path) -> None
     assert "no file" in (seen.error or "")
 
 
+SLOW = """wm title . Slow
+proc work {} {
+  for {set i 0} {$i < 15000000} {incr i} {}
+  wm title [toplevel .new] Late
+}
+pack [button .b -text Go -command work] -ipadx 80 -ipady 80
+"""
+
+
+@pytest.mark.skipif(shutil.which("wish") is None, reason="as root: apt-get install tk")
+async def test_a_window_slow_to_open_is_waited_for(env: DesktopEnvironment) -> None:
+    """Nothing on the screen moves while a program works; what it opens then is seen by the look that follows,
+    also where it says nothing of itself (Tk has no accessibility tree)."""
+    await env.open(Start("app:desktop"))
+    (env.aside / "slow.tcl").write_text(SLOW)
+    await env.run("wish", ["wish", str(env.aside / "slow.tcl")])
+    box = env.screen.windows.stacked()[-1].inside
+    x, y = (await env.observe()).thousandths(*box.centre)
+    seen = await do(env, f"mouse_click({x}, {y})")
+    assert seen.tabs == ("Slow", "Late"), seen.tabs
+
+
 async def test_a_crash_and_a_hang_are_told_of(env: DesktopEnvironment) -> None:
     """An application that crashes is named; one that answers nothing is closed; the next episode is clean."""
     await env.reset(Start("app:mousepad"))

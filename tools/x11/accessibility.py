@@ -16,12 +16,23 @@ Not covered: asking (`atspi.py`); applications without a tree (Tk, xterm), which
 from __future__ import annotations
 
 import asyncio
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from tools.observation import MAX_NAME, Box, Element
+from tools.observation import Box, Element
 from tools.x11.atspi import AtSpi, Hung, Node, Silent, State, one_line
+from tools.x11.layout import (
+    FIELDS,
+    Item,
+    alike,
+    common,
+    in_order,
+    labelled,
+    last_lines,
+    pieces,
+    placed,
+    points,
+)
 from tools.x11.windows import Window
 
 ROLES = {
@@ -61,7 +72,6 @@ ROLES = {
     "calendar": "canvas",
 }
 READ_ONLY = frozenset({"text", "heading", "progressbar", "img"})  # roles without a ref, unless selectable
-FIELDS = frozenset({"textbox", "combobox", "spinbutton", "slider"})
 WHOLE = frozenset(
     {"button", "checkbox", "radio", "switch", "textbox", "spinbutton", "slider", "text", "link"}
 )
@@ -70,23 +80,6 @@ POPUPS = frozenset({"window", "popup menu", "tool tip"})  # roles of windows tha
 MANY = 400  # children looked at
 OPTIONS = 60
 LONGEST = 400  # characters of a value kept
-TEXT_LINES = 5
-SCREENFUL = 16  # lines of a terminal
-NEAR = 60.0  # pixels between a field and the text that names it
-
-
-@dataclass(frozen=True)
-class Item:
-    """An element before it is numbered: what AT-SPI calls it, whose it is, and where to click it."""
-
-    element: Element
-    node: Node | None = None  # None: it can be read, not used
-    pid: int = 0
-    window: int = 0
-    popup: bool = False
-    point: tuple[float, float] = (0.0, 0.0)
-    focused: bool = False
-    roomy: bool = False  # a field of several lines, which no text beside it names
 
 
 @dataclass(frozen=True)
@@ -137,7 +130,7 @@ async def read(atspi: AtSpi, windows: Sequence[Window], active: int, viewport: t
     for top, tree in zip(tops, trees, strict=True):
         if top.dialog or (several and not top.popup):
             items.append(Item(Element(None, "dialog" if top.dialog else "window", top.title, top.box)))
-        items += _named(_rows(tree))
+        items += labelled(in_order(tree))
     return Reading(tuple(items), seen.hidden, frozenset(seen.silent))
 
 
@@ -192,7 +185,7 @@ class _Seen:
         own = [w for w in self.windows if w.pid == pid and w.popup == popup]
         if popup and not own:  # a window without an icon of its own, or a popup seen as a plain one
             own, popup = [w for w in self.windows if w.pid == pid and not w.popup], False
-        same = max(own, key=lambda w: (w.title == name, _alike(w.box, box)), default=None)
+        same = max(own, key=lambda w: (w.title == name, alike(w.box, box)), default=None)
         if same is None:
             return None
         modal = State.MODAL in states
@@ -200,7 +193,7 @@ class _Seen:
 
     async def tree(self, top: _Top) -> list[Item]:
         window = next(w for w in self.windows if w.id == top.window)
-        scene = Scene(self.windows, top.pid, top.window, _common(window.box, self.screen), top.popup)
+        scene = Scene(self.windows, top.pid, top.window, common(window.box, self.screen), top.popup)
         try:
             return await self._below(top.node, scene)
         except Silent:
@@ -222,8 +215,8 @@ class _Seen:
             own = ROLES.get(role)
             if own is None:
                 if role in ("scroll pane", "viewport", "table", "tree table", "tree", "layered pane"):
-                    box = _box(await self.atspi.extents(node))
-                    scene = replace(scene, clip=_common(scene.clip, box)) if box else scene
+                    box = placed(await self.atspi.extents(node))
+                    scene = replace(scene, clip=common(scene.clip, box)) if box else scene
                 if role in ("separator", "scroll bar", "tool tip"):
                     return []
                 return await self._below(node, scene)
@@ -238,7 +231,7 @@ class _Seen:
         self, node: Node, kind: str, role: str, states: frozenset[State], scene: Scene
     ) -> list[Item]:
         """An element, and those below it where it can have some."""
-        box = _box(await self.atspi.extents(node))
+        box = placed(await self.atspi.extents(node))
         name = one_line(await self.atspi.name(node), () if role == "text" else ("...", "…", ":"))
         below: list[Item] = []
         value: str | None = None
@@ -268,8 +261,8 @@ class _Seen:
             return below  # an icon's column, a spacer
         if role == "img" and not name:
             return below
-        clip = _common(scene.clip, box) if box else None
-        point = next((p for p in _points(clip) if scene.shows(*p)), None) if clip else None
+        clip = common(scene.clip, box) if box else None
+        point = next((p for p in points(clip) if scene.shows(*p)), None) if clip else None
         if box is None or point is None:
             self.hidden += bool(box) and role not in ("text", "img") and not scene.popup
             return below
@@ -282,8 +275,8 @@ class _Seen:
         roomy = State.MULTI_LINE in states
         own = None if reads else node
         item = Item(element, own, scene.pid, scene.window, scene.popup, point, focused, roomy)
-        screenful = _screenful(item, value or "") if kind == "terminal" else ()
-        lines = _lines(item) if role == "text" else [item]
+        screenful = last_lines(item, value or "") if kind == "terminal" else ()
+        lines = pieces(item) if role == "text" else [item]
         return [*lines, *screenful, *below]
 
     async def _field(self, node: Node, kind: str, role: str, name: str) -> tuple[str, str | None]:
@@ -341,119 +334,6 @@ def _states(kind: str, role: str, states: frozenset[State]) -> Iterator[str]:
         yield "required"
 
 
-def _named(items: list[Item]) -> list[Item]:
-    """The items, fields without a name called by the text beside them; that text is not listed again."""
-    texts = [item for item in items if item.element.role == "text"]
-    taken: set[int] = set()
-    named: list[Item] = []
-    for item in items:
-        element = item.element
-        if element.role in FIELDS and not item.roomy:
-            if element.name:
-                taken |= {id(t) for t in texts if one_line(t.element.name) == element.name}
-            elif (label := _beside(element, texts)) is not None:
-                taken.add(id(label))
-                element = replace(element, name=one_line(label.element.name))
-                item = replace(item, element=element)
-            taken |= {
-                id(t) for t in texts if t.element.name == element.value and _alike(t.element.box, element.box)
-            }
-        named.append(item)
-    return [item for item in named if id(item) not in taken]
-
-
-def _rows(items: list[Item]) -> list[Item]:
-    """The items as they are read, from the top and from the left; what pops up stays behind what it is of.
-
-    The order in the tree is the one in which the application was put together.
-    """
-    plain = sorted((item for item in items if not item.popup), key=lambda item: item.element.box.y)
-    rows: list[list[Item]] = []
-    for item in plain:
-        first = rows[-1][0].element.box if rows else None
-        box = item.element.box
-        same = first and first.y <= box.centre[1] <= first.y + first.height and first.height <= 3 * box.height
-        if same and box.height <= 3 * (first.height if first else 0):
-            rows[-1].append(item)
-        else:
-            rows.append([item])
-    ordered = [item for row in rows for item in sorted(row, key=lambda item: item.element.box.x)]
-    return ordered + [item for item in items if item.popup]
-
-
-def _beside(element: Element, texts: Sequence[Item]) -> Item | None:
-    """The text to the left of a field on its line, else the one just above; never its own value."""
-    box = element.box
-    texts = [t for t in texts if t.element.name != element.value]
-
-    def left(text: Box) -> float:
-        return box.x - (text.x + text.width)
-
-    def above(text: Box) -> float:
-        return box.y - (text.y + text.height)
-
-    row = [t for t in texts if box.y <= t.element.box.centre[1] <= box.y + box.height]
-    row = [t for t in row if -4 <= left(t.element.box) <= 4 * NEAR]
-    if row:
-        return min(row, key=lambda t: left(t.element.box))
-    over = [t for t in texts if -4 <= above(t.element.box) <= NEAR / 2]
-    over = [
-        t
-        for t in over
-        if t.element.box.x < box.x + box.width and box.x < t.element.box.x + t.element.box.width
-    ]
-    return min(over, key=lambda t: above(t.element.box), default=None)
-
-
-def _lines(item: Item) -> list[Item]:
-    """A long text as several lines, so that all of it can be read."""
-    element = item.element
-    if len(element.name) <= MAX_NAME:
-        return [item]
-    lines = textwrap.wrap(element.name, MAX_NAME, max_lines=TEXT_LINES, placeholder=" …")
-    height = element.box.height / len(lines)
-    boxes = (replace(element.box, y=element.box.y + i * height, height=height) for i in range(len(lines)))
-    pairs = zip(lines, boxes, strict=True)
-    return [replace(item, element=replace(element, name=line, box=box)) for line, box in pairs]
-
-
-def _screenful(item: Item, text: str) -> list[Item]:
-    """The last lines of a terminal."""
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()][-SCREENFUL:]
-    element = Element(None, "text", "", item.element.box)
-    return [Item(replace(element, name=line)) for line in lines]
-
-
-def _box(extents: tuple[int, int, int, int]) -> Box | None:
-    """None for what has no place: toolkits say so by zeros or by the least number there is."""
-    x, y, width, height = extents
-    return Box(x, y, width, height) if width > 0 and height > 0 and min(x, y) > -(2**30) else None
-
-
-def _common(one: Box, other: Box | None) -> Box:
-    """What two boxes have in common; without width or height where that is nothing."""
-    if other is None:
-        return one
-    x, y = max(one.x, other.x), max(one.y, other.y)
-    right = min(one.x + one.width, other.x + other.width)
-    bottom = min(one.y + one.height, other.y + other.height)
-    return Box(x, y, max(0.0, right - x), max(0.0, bottom - y))
-
-
-def _alike(one: Box, other: Box) -> float:
-    """What two boxes share of what they cover together, 0 to 1."""
-    both = _common(one, other)
-    shared = both.width * both.height
-    return shared / (one.width * one.height + other.width * other.height - shared or 1)
-
-
-def _points(box: Box | None) -> Iterator[tuple[float, float]]:
-    """Points of a box to be looked at, the middle first; none of an empty one."""
-    if box is not None and box.width >= 2 and box.height >= 2:
-        for across, down in ((0.5, 0.5), (0.2, 0.5), (0.8, 0.5), (0.5, 0.2), (0.5, 0.8)):
-            yield box.x + box.width * across, box.y + box.height * down
-
-
 async def place(atspi: AtSpi, item: Item) -> Box | None:
     """Where an item is now; None when it has gone or is not showing."""
     if item.node is None:
@@ -461,6 +341,6 @@ async def place(atspi: AtSpi, item: Item) -> Box | None:
     try:
         if State.SHOWING not in await atspi.states(item.node):
             return None
-        return _box(await atspi.extents(item.node))
+        return placed(await atspi.extents(item.node))
     except Silent:
         return None

@@ -148,6 +148,11 @@ class Session:
     def alive(self) -> bool:
         return self._process.returncode is None and self._reading is not None and not self._reading.done()
 
+    @property
+    def roots(self) -> tuple[int, ...]:
+        """The processes that all others here descend from."""
+        return (self._process.pid,)
+
     async def run(self, argv: list[str], out: Path | None = None) -> int:
         """Start an application in the home folder, what it prints going to the file `out`; its process id.
 
