@@ -42,7 +42,6 @@ POLICIES = ("oracle", "random", "model", "dagger", "near-miss")
 MODELS = ("model", "dagger")  # those in which a model acts
 
 
-@contextmanager
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="SUITE|URL", help="helpdesk, miniwob, desktop or a site's address")
     parser.add_argument("--episodes", type=int, default=100, metavar="N", help="how many in all (100)")
@@ -90,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
         return 1
 
 
+@contextmanager
 def _model_at_hand() -> Iterator[None]:
     """The actor's endpoint as it is set, or else the local model, set so that forked steps find it too."""
     from agents.clients import EndpointUnset, endpoint_for

@@ -286,8 +286,8 @@ def depends(stage: str, turn: Turn, given: Given) -> Result:
         made = {str(part): Store(part / "episodes").digest() for part in prepared()}
         return {"prepared": made} if made else some("demonstrations", "families")
     if stage == "pretrain":
-        made = {} if turn.base else {"minutes": turn.minutes, "data": given["generate"]["digest"]}
-        return {"base": turn.base, "size": turn.size, **some("batch"), **made}
+        fresh = {} if turn.base else {"minutes": turn.minutes, "data": given["generate"]["digest"]}
+        return {"base": turn.base, "size": turn.size, **some("batch"), **fresh}
     if stage == "sft":
         data = [given["generate"]["digest"], given["ingest"]["digest"]]
         return {"start": labels("pretrain"), "data": data, **some("sft_steps", "sft_rate", "batch")}
