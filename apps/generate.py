@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", type=int, metavar="K", help="roll-outs at once (as set, 2; on Ray all CPUs)"
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="where to, or where to go on")
-    parser.add_argument("--families", metavar="A,B", help="only these task families")
+    parser.add_argument("--families", "--tasks", metavar="A,B", help="only these task families")
     parser.add_argument(
         "--split", choices=("train", "test", "webgum"), help="only that split's tasks (MiniWoB++ only)"
     )
