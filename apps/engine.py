@@ -13,6 +13,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ class Engine:
                 lead=self.lead,
                 limit=question.limit,
                 stop=question.stop,
-                emit=None if on_token is None else (lambda text, i=index: on_token(i, text)),
+                emit=None if on_token is None else partial(on_token, index),
                 temperature=question.temperature,
                 seed=first + index,
             )
