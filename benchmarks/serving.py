@@ -161,7 +161,8 @@ def counted(side: Side) -> str:
 
 async def run(args: argparse.Namespace) -> None:
     model = await asyncio.to_thread(resolve, args.model)
-    need = args.requests * len(args.clients) + 1
+    counts = [max(args.requests, clients) for clients in args.clients]
+    need = sum(counts) + 1
     questions = stored(args.data, need) if args.data else await played(need)
     if len(questions) < need:
         raise SystemExit(f"only {len(questions)} questions there, {need} needed; give more --data")
@@ -174,8 +175,10 @@ async def run(args: argparse.Namespace) -> None:
             sides.append(stack.enter_context(theirs(model, args.port)))
         for side in sides:
             await load(side, questions[:1], 1, "first")  # loads and compiles what is needed
-        for at, clients in enumerate(args.clients):
-            some = questions[1 + at * args.requests :][: args.requests]
+        at = 1
+        for clients, count in zip(args.clients, counts, strict=True):
+            some = questions[at : at + count]
+            at += count
             for side in sides:
                 await load(side, some, clients, str(clients))
         for side in sides[:2]:
@@ -197,7 +200,12 @@ async def run(args: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", type=Path, nargs="+", help="what `generate` made (default: play some now)")
-    parser.add_argument("--requests", type=int, default=96, help="at each number of clients (default: 96)")
+    parser.add_argument(
+        "--requests",
+        type=int,
+        default=96,
+        help="at each number of clients, at least one for each (default: 96)",
+    )
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64], help="default: 1 8 64")
     parser.add_argument("--model", help="folder or version (default: the champion, else the released one)")
     parser.add_argument("--no-transformers", dest="transformers", action="store_false")

@@ -45,7 +45,7 @@ class Champion:
     ) -> None:
         self._limits, self._metrics, self._model_id, self._follow = limits, metrics, model_id, follow
         self._known = folder
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._former: dict[asyncio.Task[None], Served] = {}  # still answering
         self.current = Served(folder, limits, metrics)
         metrics.serves(model_id, self.current.version)
 
@@ -67,9 +67,10 @@ class Champion:
             self._metrics.changes.inc()
             log.warning("%s answers now, after %s", new.version, former.version)
             task = asyncio.create_task(asyncio.to_thread(former.line.close))
-            self._retiring.add(task)
-            task.add_done_callback(self._retiring.discard)
+            self._former[task] = former
+            task.add_done_callback(self._former.pop)
 
     def close(self) -> None:
         """End what is still being answered; by now everybody has had time."""
-        self.current.line.close(drain=False)
+        for served in (self.current, *self._former.values()):
+            served.line.close(drain=False)

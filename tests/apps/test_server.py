@@ -237,7 +237,7 @@ async def test_clients_that_leave(base_url: str) -> None:
     """A client that goes away, streaming or waiting, ends its generation: the next need not wait for it."""
     url = f"{base_url}/chat/completions"
     long = {"messages": asking(), "guided_regex": "[ab]{1800}", "max_tokens": 1900}
-    short = {"messages": asking(), "guided_choice": ["ok"]}
+    short = {"messages": asking(), "guided_choice": ["ok"], "temperature": 1}  # never from the cache
     async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         begun = time.monotonic()
         assert (await http.post(url, json=long)).status_code == 200
