@@ -141,8 +141,10 @@ def _show(args: argparse.Namespace) -> Answer:
 
 def _start(args: argparse.Namespace) -> Answer:
     from training import registry
-    from training.experiment import begin
+    from training.experiment import TrialError, begin, running
 
+    if running() is not None:  # said before a folder is registered in vain
+        raise TrialError("a trial is running already; see shopfloor ab, or end it: shopfloor ab stop")
     name = args.model or registry.CHALLENGER
     if name == registry.CHALLENGER:
         registry.resolve(name)  # which says what to do where there is none
