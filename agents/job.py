@@ -32,6 +32,7 @@ Outcome = Literal["done", "not done", "refused", "interrupted"]
 Who = Literal["memory", "coder", "reviewer", "policy", "program", "script", "actor", "person"]
 REPEATS = 3  # the same action on the same page: told once, then stopped
 LAST = 3  # steps before the end at which the model is told
+DETOURS = 3  # steps of the actor towards one of a program
 INVALID = 3  # answers in a row that are no action
 SILENCE = 180.0  # seconds in which the place to work says nothing at all; its own bounds are far below
 T = TypeVar("T")
@@ -171,29 +172,40 @@ class Job:
 
     async def run_program(self, program: Program) -> None:
         """Do a straight line. A step whose target has another name now, or has moved, is healed: found by
-        what it has in common, or else done by the actor. What can't be healed so, the actor does with all
-        that follows."""
+        what it has in common, or else by the actor, who does it or finds the way to it. What can't be healed
+        so, the actor does with all that follows."""
         for step in program.steps:
             if isinstance(step, Act):
                 await self.act(step.goal)
                 if step.goal is None:
                     return
                 continue
-            action = self._placed(step, program.values)
-            if action is not None:
-                decision = Decision(action, str(step))
-                await self.do(decision, "program")
-            else:
-                decision = await self._healed(step)
-                await self.do(decision, "actor")
-            if decision.action.final:
+            action, healed = await self._found(step, program.values)
+            if action is None and self.steps and self.steps[-1][1].action.final:
                 return
-            if decision.action.name != step.name:
-                self.say("program", "that is another step; the actor goes on")
+            if action is not None:
+                await self.do(Decision(action, str(step)), "program")
+            elif not healed:
+                self.say("program", f"{step} is not found; the actor goes on")
                 return await self.act(None)
             if self.observation.error:
                 self.say("program", f"{self.observation.error}; the actor takes over")
                 return await self.act(None)
+
+    async def _found(self, step: Action, values: Sequence[str]) -> tuple[Action | None, bool]:
+        """The step on this page, if need be after the actor has found the way there; else whether the actor
+        did the like of it in its place, which heals it."""
+        for detours in range(DETOURS + 1):
+            action = self._placed(step, values)
+            if action is not None or detours == DETOURS:
+                return action, False
+            decision = await self._healed(step)
+            await self.do(decision, "actor")
+            if decision.action.final:
+                break
+            if decision.action.name == step.name and self._placed(step, values) is None:
+                return None, True
+        return None, False
 
     def _placed(self, step: Action, values: Sequence[str]) -> Action | None:
         """The step with its targets on this page, by what they are called or else nearly so."""

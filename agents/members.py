@@ -88,7 +88,8 @@ class Desk:
                 if values is not None and hit.source == site_of(job.observation.url) and not self.replay:
                     self.replay = lifted.filled(values)
                 text = f"# {lifted.said({})}\n{lifted.filled({})}"  # as the coder has learnt to read it
-            job.say("memory", f"{hit.kind} from {hit.source}: {shorten(text, 100)}")
+            told = text.removeprefix("# ").splitlines()[0] if hit.kind == "program" else text
+            job.say("memory", f"{hit.kind} from {hit.source}: {shorten(told, 100)}")
             assert self.recalled is not None
             self.recalled.append(text[:RECALLED_LENGTH])
 

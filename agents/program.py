@@ -198,9 +198,9 @@ def parse_act(line: str) -> Act:
 def compile_program(steps: Sequence[tuple[Observation, Decision, str]], final: Observation) -> Program | None:
     """The program of a run that worked, or None where it would not work again.
 
-    Steps that failed or did nothing are left out. What was done by place on the screen is handed to the
-    actor, and so is the rest after it. An answer that was looked up must be looked up again, so a run that
-    ended with one does not compile.
+    Steps that failed and led nowhere, or did nothing, are left out. What was done by place on the screen is
+    handed to the actor, and so is the rest after it. An answer that was looked up must be looked up again, so
+    a run that ended with one does not compile.
     """
     after = [observation for observation, _, _ in steps[1:]] + [final]
     kept: list[Action | Act] = []
@@ -210,7 +210,8 @@ def compile_program(steps: Sequence[tuple[Observation, Decision, str]], final: O
             if action.name != "send_msg_to_user" or str(action.args[0]).strip().lower() != "done":
                 return None
             continue
-        if then.error or not decision.valid or action.name == "noop":
+        in_vain = then.error is not None and then.url == observation.url  # a late page came all the same
+        if in_vain or not decision.valid or action.name == "noop":
             continue
         named = _named(action, observation)
         if named is None or action.name.startswith("mouse_"):

@@ -15,6 +15,7 @@ Not covered: showing it to a person (`apps/chat.py`).
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,10 +35,11 @@ from agents.job import Event, Job, Outcome, Over, Request
 from agents.lifting import lift, parse_lifted
 from agents.members import ActorAgent, CoderAgent, Desk, ReviewerAgent
 from agents.policies import Decision
-from agents.program import compile_program
+from agents.program import Program, compile_program
 from agents.prompts import Role
 from agents.reviewer import Reviewer
 from agents.spans import span
+from tools.actions import quote
 from tools.environment import Environment
 from tools.guard import BUILT_IN
 from tools.memory import Memory, site_of
@@ -148,19 +150,26 @@ def remember(memory: Memory, goal: str, result: TeamResult) -> int:
     """Keep the program of what worked, for this goal and those like it; its steps, 0 if there is nothing new
     to keep.
 
-    What a script did is not kept: it was worked out from what the page showed, and must be again.
+    What a script did is not kept: it was worked out from what the page showed, and must be again. Nor is a
+    program without a value that the goal has in quotes: it worked by chance, if at all.
     Apart from `run_team`, so that a person sees the outcome first. Blocks; raises MemoryDown.
     """
     if any(by == "script" for _, _, by in result.steps):
         return 0
     program = compile_program(result.steps, result.final) if result.outcome == "done" else None
-    if program is None:
+    if program is None or not _says(program, goal):
         return 0
     lifted, site = lift(shorten(goal, 600), program), site_of(result.final.url)
     known = memory.program(lifted.goal, site)
     if known is not None and parse_lifted(known).program == lifted.program:
         lifted = parse_lifted(known)  # the same, but for the values of the first time
     return len(program.steps) if memory.add_program(lifted.goal, site, str(lifted)) else 0
+
+
+def _says(program: Program, goal: str) -> bool:
+    """Whether every text in quotes of the goal is in the program."""
+    said = str(program).casefold()
+    return all(quote(value)[1:-1].casefold() in said for value in re.findall(r'"([^"]+)"', goal))
 
 
 async def _meet(desk: Desk) -> None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tools.rules import Rules
 
 QUIT = ("quit", "exit", "q")
-EXAMPLE = 'such as Change the language to "English".'
+EXAMPLE = 'Change the language to "English".'
 Opening = Callable[
     [argparse.Namespace, AsyncExitStack, "Rules"],
     Coroutine[Any, Any, "tuple[Trail, Observation, Place]"],
@@ -200,8 +200,9 @@ async def _tasks(at: Session, given: str | None) -> AsyncIterator[str]:
         yield given
         return
     if at.terminal.interactive:
-        demo = "" if getattr(at.args, "url", "") else f", {EXAMPLE}"
-        at.terminal.say(f"working on {at.place.home}; type a task{demo}, /help or quit", "dim")
+        at.terminal.say(f"working on {at.place.home}; type a task, /help or quit", "dim")
+        if at.place.site == "helpdesk":
+            at.terminal.say(f"for example: {EXAMPLE}", "dim")
     while True:
         at.interrupt.awaited = True
         line = await at.terminal.line("task> ")

@@ -112,12 +112,13 @@ class Session:
         ident = f"{self.kind}-{started:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
         self._folder, self._looks = settings.home() / self.kind / ident, 0
         self._folder.mkdir(parents=True)
-        await self.settled()
-        if self._begun:
-            self.observation = await self.trail.step(Action("goto", (self.place.home,)))
-        else:
-            # The first look was taken before the task was known.
-            self.observation = await self.trail.observe()
+        with self.terminal.working("getting ready …"):
+            await self.settled()
+            if self._begun:
+                self.observation = await self.trail.step(Action("goto", (self.place.home,)))
+            else:
+                # The first look was taken before the task was known.
+                self.observation = await self.trail.observe()
         self._begun += 1
         self.trail.did.clear()
         typed = self.kind == "chat" and self.terminal.interactive and self.args.task is None
@@ -140,7 +141,8 @@ class Session:
         self.terminal.say(f"{result.outcome:>8}  {result.reason}", "bold green" if good else "bold red")
         tokens = f"{result.prompt_tokens} + {result.completion_tokens} tokens"
         self.terminal.say(f"{'':>8}  {len(result.steps)} steps, {tokens}, {result.seconds:.1f} s", "dim")
-        self.terminal.say(f"{'':>8}  episode {_short(episode)}, screenshots {_short(self._folder)}", "dim")
+        self.terminal.say(f"{'':>8}  episode {_short(episode)}", "dim")
+        self.terminal.say(f"{'':>8}  screenshots {_short(self._folder)}", "dim")
         roles = spent(root)
         self.terminal.spent(roles)
         if result.outcome == "done" and self.memory is not None:

@@ -8,6 +8,7 @@ Not covered: docs/episode.png and docs/view.png, which are of the viewer.
 from __future__ import annotations
 
 import io
+import re
 import shlex
 import subprocess
 import sys
@@ -48,22 +49,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="shopfloor-") as folder:
         chat = shlex.join([sys.executable, "-m", "apps.main", "chat"])
         size = ("-x", str(WIDTH), "-y", str(HEIGHT))
-        home = f"SHOPFLOOR_HOME={folder}/.shopfloor"
-        tmux("new-session", "-d", "-s", "chat", *size, f"{home} {chat}; sleep 9")
+        root = Path(__file__).parents[1]
+        alone = f"unset SHOPFLOOR_HOME; cd {folder}; PYTHONPATH={root}"  # a new user's, nothing remembered
+        tmux("new-session", "-d", "-s", "chat", *size, f"{alone} {chat}; sleep 9")
         try:
             until_asked(1)
             for number, line in enumerate(SAID, 2):
                 tmux("send-keys", "-t", "chat", "-l", line)
                 tmux("send-keys", "-t", "chat", "Enter")
                 until_asked(number)
-            shown = tmux("capture-pane", "-p", "-e", "-t", "chat").rstrip().replace(folder, "~")
+            shown = tmux("capture-pane", "-p", "-e", "-t", "chat").rstrip()
         finally:
             tmux("kill-server")
     console = Console(
         record=True, width=WIDTH, file=io.StringIO(), color_system="truecolor", force_terminal=True
     )
     console.print(Text.from_ansi(f"$ shopfloor chat\n{shown}"))
-    console.save_svg(str(Path(__file__).with_name("chat.svg")), title="shopfloor chat")
+    drawn = re.sub(r"@font-face \{.*?\}", "", console.export_svg(title="shopfloor chat"), flags=re.DOTALL)
+    Path(__file__).with_name("chat.svg").write_text(drawn, encoding="utf-8")  # fonts are not fetched
 
 
 if __name__ == "__main__":

@@ -87,6 +87,9 @@ def test_a_run_that_worked_compiles() -> None:
     done = (PAGE, Decision(Action("send_msg_to_user", ("done",))), "actor")
     program = compile_program([failed, (replace(PAGE, error="covered"), *ok[0][1:]), done], PAGE)
     assert str(program) == 'click(button("Save", nth=1))'
+    late = replace(PAGE, url="http://x/next", error="gave up after 3 s")  # it led there all the same
+    program = compile_program([(PAGE, *ok[0][1:]), (late, *ok[0][1:]), done], PAGE)
+    assert str(program) == 'click(button("Save", nth=1))\nclick(button("Save", nth=1))'
     point = (PAGE, Decision(Action("mouse_click", (1, 1))), "actor")
     assert str(compile_program([*ok, point, done], PAGE)) == 'click(button("Save", nth=1))\nact(goal)'
     answer = (PAGE, Decision(Action("send_msg_to_user", ("42",))), "actor")

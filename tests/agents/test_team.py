@@ -133,6 +133,15 @@ async def test_a_program_runs_without_the_actor_and_drift_is_healed_by_it() -> N
     assert result.outcome == "done" and run.env.saved == ["Ada"]
     assert "the actor looks for it" in run.said("program")[0]
 
+    run = start(
+        {"plan:": ['click(button("OK"))'], "act:": [pick("Delete all"), pick("Name", 'fill({}, "x")')]}
+    )
+    run.yes = True
+    result = await run.go("Delete all notes")  # the actor only finds the way; the program then does its step
+    assert result.outcome == "done" and does(result)[:2] == [
+        'actor: "Delete all" click(3)', 'program: "OK" click(1)'
+    ]  # fmt: skip
+
 
 async def test_what_worked_is_remembered_and_replayed_without_a_coder(tmp_path: Path) -> None:
     """The second time the same goal here costs no planning, nor does one like it with another value; what is
@@ -150,6 +159,7 @@ async def test_what_worked_is_remembered_and_replayed_without_a_coder(tmp_path: 
     assert result.outcome == "done" and like.env.saved == ["Bob Lee"]
     assert remember(memory, "Save a note for Bob Lee", result) == 0
     assert not like.server.texts("plan:") and not like.server.texts("act:")
+    assert remember(memory, 'Save a note for "Zoe"', result) == 0  # of whom the program says nothing
     (kept,) = memory.entries()
     assert kept.worked == 3
     other = start({"plan:": ['fill(textbox("Name"), "Bob")\nclick(button("Save"))']})
