@@ -48,7 +48,7 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "suite", metavar="SUITE|URL", help="helpdesk, miniwob, desktop, hostile or an explored site"
+        "suite", metavar="SUITE|URL", help="helpdesk, miniwob, desktop, crossing, hostile or an explored site"
     )
     parser.add_argument("--policy", choices=POLICIES, default="model", help="who decides (default: model)")
     parser.add_argument(

@@ -76,19 +76,40 @@ class Place:
     home: str
     site: str
     files: str
+    own: bool = False  # the person's own screen, where whatever changes something is asked
 
 
 class Interrupt:
-    """Ctrl-C: while the team works the first one hands over; any other one quits."""
+    """Ctrl-C: while the team works the first one hands over; any other one quits.
+
+    `acts` is told when the team begins to act, and when the person has the wheel or a question to answer.
+    """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.event = asyncio.Event()
+        self.acts: Callable[[bool], None] = lambda acting: None
         self._say = say
-        self.working = False
+        self._working = False
         self._main = asyncio.current_task()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._pressed, number)
+
+    @property
+    def working(self) -> bool:
+        """Whether the team works."""
+        return self._working
+
+    @working.setter
+    def working(self, now: bool) -> None:
+        self._working = now
+        self.acts(now)
+
+    def touched(self, how: str) -> None:
+        """The person has put their hand to the screen that the team works on."""
+        if self.working and not self.event.is_set():
+            self.event.set()
+            self._say(f"{how}: handing over …")
 
     def _pressed(self, number: int) -> None:
         if number == signal.SIGINT and self.working and not self.event.is_set():
@@ -100,7 +121,7 @@ class Interrupt:
 
 
 async def opened_page(
-    args: argparse.Namespace, stack: AsyncExitStack, policy: Rules
+    args: argparse.Namespace, stack: AsyncExitStack, policy: Rules, interrupt: Interrupt
 ) -> tuple[Trail, Observation, Place]:
     """A browser at `args.url`, or at a demo help desk started for it. Raises EnvironmentDown."""
     from tools.browser import Browser
@@ -260,7 +281,7 @@ class Session:
         steps: list[tuple[Observation, Decision, str]] = []
         timings: list[float] = []
         spent = [0, 0, 0.0]
-        policy = replace(self.policy, home=origin(self.observation.url))
+        policy = replace(self.policy, home=origin(self.observation.url), careful=self.place.own)
         while True:
             self.interrupt.event.clear()
             self.interrupt.working = True
@@ -359,10 +380,12 @@ class Session:
         if not self.terminal.interactive:
             self.terminal.say(f"nobody is here to approve {what}; run it again with --yes to allow it", "red")
             return False
+        self.interrupt.acts(False)  # the answer may be typed on the very screen that is watched
         answer = asyncio.ensure_future(self.terminal.line(f"  allow {what}? [y/N] ", fresh=True))
         stop = asyncio.ensure_future(self.interrupt.event.wait())
         await asyncio.wait({answer, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
+        self.interrupt.acts(not self.interrupt.event.is_set())
         if not answer.done():  # Ctrl-C at the question is a no
             answer.cancel()
             return False
