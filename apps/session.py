@@ -13,8 +13,8 @@ import asyncio
 import re
 import signal
 import uuid
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,6 +104,15 @@ class Interrupt:
     def working(self, now: bool) -> None:
         self._working = now
         self.acts(now)
+
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """While what the person has typed is done."""
+        self.acts(True)
+        try:
+            yield
+        finally:
+            self.acts(False)
 
     def touched(self, how: str) -> None:
         """The person has put their hand to the screen that the team works on."""
@@ -357,7 +366,8 @@ class Session:
             since = loop.time()
             self._show(Event("person", "does", str(action), self.observation))
             with span("action", str(action), by="person", page=self.observation.url) as this:
-                after = await self.trail.step(action)
+                with self.interrupt.acting():
+                    after = await self.trail.step(action)
                 this.came |= {"page": after.url, "error": after.error}
             steps.append((self.observation, Decision(action, line), "person"))
             timings.append(loop.time() - since)
@@ -367,7 +377,8 @@ class Session:
 
     async def undo(self) -> Undone:
         """Undo the last step of the task as far as can be."""
-        undone = await self.trail.undo()
+        with self.interrupt.acting():
+            undone = await self.trail.undo()
         self.observation = await self.trail.observe()
         return undone
 

@@ -26,7 +26,6 @@ import os
 import random
 import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -162,13 +161,12 @@ async def typed(env: DesktopEnvironment, text: str, types: Callable[[], Awaitabl
     return {"seconds": round(seconds, 2), "right": right, "of": len(text), "exact": holds == text}
 
 
-def held() -> dict[str, int]:
+def held(folders: set[Path]) -> dict[str, int]:
     """What this process holds, and what of its desktops is there."""
     me = psutil.Process()
-    folders = Path(tempfile.gettempdir()).glob("shopfloor-desktop-*")
     return {
         "rss_kib": me.memory_info().rss // 1024, "handles": me.num_fds(), "threads": me.num_threads(),
-        "processes": len([*family([os.getpid()])]) - 1, "folders": len([*folders]),
+        "processes": len([*family([os.getpid()])]) - 1, "folders": sum(map(Path.exists, folders)),
     }  # fmt: skip
 
 
@@ -176,12 +174,14 @@ async def soak(episodes: int) -> dict[str, Any]:
     """What is held after the first twentieth of the episodes, after each further one, and at the end."""
     marks: list[dict[str, int]] = []
     failed: list[str] = []
+    folders: set[Path] = set()
     begun = time.perf_counter()
     every = max(1, episodes // 20)
     async with Desktops() as desktops:
         env = desktops.environment()
         for number in range(1, episodes + 1):
             await env.reset(Start("app:mousepad"))
+            folders.add(env.aside)
             seen = await env.step(parse('fill(textbox(""), "one")'))
             if seen.error or '= "one"' not in seen.text():
                 failed.append(f"{number}: {seen.error or seen.text()}")
@@ -192,7 +192,7 @@ async def soak(episodes: int) -> dict[str, Any]:
                     failed.append(f"{number}: a crash was not told of: {seen.error}")
             await env.close()
             if number % every == 0:
-                marks.append({"episode": number, **held()})
+                marks.append({"episode": number, **held(folders)})
                 print(json.dumps(marks[-1]), flush=True)
     first, last = marks[0], marks[-1]
     return {

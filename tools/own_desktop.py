@@ -23,9 +23,9 @@ from pathlib import Path
 
 from tools.actions import FINAL, Action
 from tools.desktop import DesktopEnvironment, Desktops
-from tools.environment import ActionFailed, EnvironmentDown, Start
+from tools.environment import ActionFailed, EnvironmentDown, Start, origin
 from tools.observation import Observation
-from tools.x11.applications import lineage
+from tools.x11.applications import DESKTOP, lineage
 from tools.x11.atspi import AtSpi
 from tools.x11.input import Halted
 from tools.x11.own import OwnSession
@@ -91,8 +91,8 @@ class OwnDesktop(DesktopEnvironment):
         return await super().step(action)
 
     async def act(self, action: Action) -> None:
-        if action.name in FINAL:
-            return
+        if action.name in FINAL or (action.name == "goto" and origin(str(action.args[0])) == DESKTOP):
+            return  # nothing is done on the screen
         doing = asyncio.ensure_future(self._acted(action))
         try:
             while not doing.done():

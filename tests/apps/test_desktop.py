@@ -80,7 +80,7 @@ def test_a_command_is_not_run_unasked(tmp_path: Path) -> None:
 
 
 @real
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 async def test_ones_own_screen_is_asked_about(tmp_path: Path) -> None:
     """On a display that plays the person's: with nobody to ask nothing is written; with --yes it is, and what
     was opened stays open."""

@@ -26,7 +26,7 @@ from dbus_fast import Message, Variant
 from dbus_fast.aio import MessageBus
 from dbus_fast.errors import AuthError, InvalidAddressError
 from Xlib.display import Display
-from Xlib.error import DisplayError
+from Xlib.error import ConnectionClosedError, DisplayError
 from Xlib.ext import shape, xinput, xtest
 
 from tools.environment import EnvironmentDown
@@ -84,9 +84,8 @@ def _lacks(display: Display, name: str) -> str:
 def connected(display: str) -> Display:
     """A connection with the person's cookie (XAUTHORITY, else ~/.Xauthority). Raises EnvironmentDown."""
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # Xlib complains of cookie files there
-            return Display(display)
-    except (DisplayError, OSError) as error:
+        return Display(display)
+    except (DisplayError, ConnectionClosedError, OSError) as error:
         where = os.environ.get("XAUTHORITY") or "~/.Xauthority"
         raise EnvironmentDown(
             f"display {display} can't be opened ({_plain(error)}); run it as who is logged in there, "
