@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 QUIT = ("quit", "exit", "q")
 EXAMPLE = 'Change the language to "English".'
 Opening = Callable[
-    [argparse.Namespace, AsyncExitStack, "Rules"],
+    [argparse.Namespace, AsyncExitStack, "Rules", Interrupt],
     Coroutine[Any, Any, "tuple[Trail, Observation, Place]"],
 ]
 
@@ -164,7 +164,7 @@ async def _start(
 
     async with asyncio.TaskGroup() as group:
         model = group.create_task(models())
-        opened = group.create_task(opening(args, stack, policy))
+        opened = group.create_task(opening(args, stack, policy, interrupt))
     from agents.effort import EFFORTS
     from agents.team import run_team  # AutoGen: seconds, while nothing waits for it
 

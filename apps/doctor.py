@@ -231,7 +231,7 @@ def memory() -> Check:
 
 def display() -> Check:
     name = os.environ.get("DISPLAY", "")
-    mend = "only for browser windows: log in graphically, or apt-get install xvfb and use xvfb-run"
+    mend = "only for browser windows and `desktop --display`: log in graphically; or xvfb-run, of xvfb"
     if not name:
         return Check("display", "warn", "DISPLAY is not set: no windows, headless only", mend)
     if name.startswith(":"):
@@ -241,7 +241,11 @@ def display() -> Check:
                 x.connect(address)
             except OSError as error:
                 return Check("display", "warn", f"DISPLAY={name}, but {address}: {error.strerror}", mend)
-    return Check("display", "ok", f"DISPLAY={name}")
+    from tools.x11.own import unsuited
+
+    if why := unsuited(name):
+        return Check("display", "warn", f"DISPLAY={name}; `desktop --display {name}` can't be used", why)
+    return Check("display", "ok", f"DISPLAY={name}; `desktop --display {name}` can be used")
 
 
 def desktop() -> Check:

@@ -47,7 +47,9 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "suite", metavar="SUITE|URL", help="helpdesk, miniwob, desktop, hostile, lm or an explored site"
+        "suite",
+        metavar="SUITE|URL",
+        help="helpdesk, miniwob, desktop, crossing, hostile, lm or an explored site",
     )
     parser.add_argument("--policy", choices=POLICIES, default="model", help="who decides (default: model)")
     parser.add_argument(

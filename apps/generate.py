@@ -43,7 +43,7 @@ MODELS = ("model", "dagger")  # those in which a model acts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="SUITE|URL", help="helpdesk, miniwob, desktop or a site's address")
+    parser.add_argument("target", metavar="SUITE|URL", help="helpdesk, miniwob, desktop, crossing or a site")
     parser.add_argument("--episodes", type=int, default=100, metavar="N", help="how many in all (100)")
     parser.add_argument(
         "--workers", type=int, metavar="K", help="roll-outs at once (as set, 2; on Ray all CPUs)"

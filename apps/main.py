@@ -25,7 +25,7 @@ from tools import settings
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "chat": ("apps.chat", "give the team a task, or talk to it"),
-    "desktop": ("apps.desktop", "give the team a task on a Linux desktop of its own"),
+    "desktop": ("apps.desktop", "give the team a task on a Linux desktop of its own, or yours"),
     "replay": ("apps.replay", "run what worked before again, with other values and no model"),
     "feedback": ("apps.feedback", "say whether what was done was right; training learns from it"),
     "explore": ("apps.explore", "find out what can be done in a web app, by trying"),

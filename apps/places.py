@@ -17,6 +17,7 @@ from apps.undo import Trail
 from tools import secrets, settings
 
 if TYPE_CHECKING:
+    from apps.session import Interrupt
     from tools.observation import Observation
     from tools.rules import Rules
 
@@ -58,10 +59,11 @@ class Place:
     home: str
     site: str
     files: str
+    own: bool = False  # the person's own screen, where whatever changes something is asked
 
 
 async def opened_page(
-    args: argparse.Namespace, stack: AsyncExitStack, policy: Rules
+    args: argparse.Namespace, stack: AsyncExitStack, policy: Rules, _: Interrupt
 ) -> tuple[Trail, Observation, Place]:
     """A browser at `args.url`, or at a demo help desk started for it. Raises EnvironmentDown."""
     from tools.browser import Browser

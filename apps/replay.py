@@ -109,7 +109,7 @@ async def _main(args: argparse.Namespace, lifted: Lifted, values: dict[str, str]
     async with AsyncExitStack() as stack:
         with terminal.busy("starting browser" + ("" if args.url else " and help desk") + " …"):
             policy = rules.load()
-            env, look, place = await places.opened_page(args, stack, policy)
+            env, look, place = await places.opened_page(args, stack, policy, interrupt)
         actor = Later(stack)
         team = partial(replay, program=lifted.filled(values), actor=actor)
         at = Session(args, terminal, interrupt, env, look, place, policy, team, actor.name, "replay")

@@ -13,7 +13,8 @@ import argparse
 import asyncio
 import signal
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,16 +42,45 @@ HELP = 'type an action such as "Save" click(5), or: look, undo, continue, stop'
 
 class Interrupt:
     """Ctrl-C: while the team works the first one hands over; while a new task is `awaited` the first one says
-    how to leave; any other one quits."""
+    how to leave; any other one quits.
+
+    `acts` is told when the team begins to act, and when the person has the wheel or a question to answer.
+    """
 
     def __init__(self, terminal: Terminal) -> None:
         self.event = asyncio.Event()
+        self.acts: Callable[[bool], None] = lambda acting: None
         self._terminal = terminal
-        self.working = self.awaited = False
+        self._working = self.awaited = False
         self._main = asyncio.current_task()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._pressed, number)
+
+    @property
+    def working(self) -> bool:
+        """Whether the team works."""
+        return self._working
+
+    @working.setter
+    def working(self, now: bool) -> None:
+        self._working = now
+        self.acts(now)
+
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """While what the person has typed is done."""
+        self.acts(True)
+        try:
+            yield
+        finally:
+            self.acts(False)
+
+    def touched(self, how: str) -> None:
+        """The person has put their hand to the screen that the team works on."""
+        if self.working and not self.event.is_set():
+            self.event.set()
+            self._terminal.say(f"{how}: handing over …")
 
     def _pressed(self, number: int) -> None:
         if number == signal.SIGINT and self.working and not self.event.is_set():
@@ -213,7 +243,7 @@ class Session:
         steps: list[tuple[Observation, Decision, str]] = []
         timings: list[float] = []
         spent = [0, 0, 0.0]
-        policy = replace(self.policy, home=origin(self.observation.url))
+        policy = replace(self.policy, home=origin(self.observation.url), careful=self.place.own)
         while True:
             self.interrupt.working = True
             with self.terminal.working("working; Ctrl-C hands the browser over to you"):
@@ -293,7 +323,8 @@ class Session:
             since = loop.time()
             self._show(Event("person", "does", str(action), self.observation))
             with span("action", str(action), by="person", page=self.observation.url) as this:
-                after = await self.trail.step(action)
+                with self.interrupt.acting():
+                    after = await self.trail.step(action)
                 this.came |= {"page": after.url, "error": after.error}
             steps.append((self.observation, Decision(action, line), "person"))
             timings.append(loop.time() - since)
@@ -303,7 +334,8 @@ class Session:
 
     async def undo(self) -> Undone:
         """Undo the last step of the task as far as can be."""
-        undone = await self.trail.undo()
+        with self.interrupt.acting():
+            undone = await self.trail.undo()
         self.observation = await self.trail.observe()
         return undone
 
@@ -325,10 +357,12 @@ class Session:
 
     async def _answered(self, prompt: str) -> str:
         """What the person types now; nothing where they press Ctrl-C instead."""
+        self.interrupt.acts(False)  # the answer may be typed on the very screen that is watched
         answer = asyncio.ensure_future(self.terminal.line(prompt, fresh=True))
         stop = asyncio.ensure_future(self.interrupt.event.wait())
         await asyncio.wait({answer, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
+        self.interrupt.acts(not self.interrupt.event.is_set())
         if not answer.done():
             answer.cancel()
             return ""

@@ -2,10 +2,13 @@
 
     shopfloor view data/helpdesk
     shopfloor view data/helpdesk runs/eval-nano      # demonstrations and a model's attempts in one list
+    shopfloor view --animate run.webp .shopfloor/episodes/chat-…     # one episode as an animated picture
 
 A folder is what `shopfloor generate` or `shopfloor eval` was given as `--out`, or a store of episodes itself;
 the chat's are in `episodes` in the state folder. It serves on loopback only and changes no episode; new ones
 appear as they are made. Ctrl-C stops it. Exit codes: 0 stopped; 1 there is nothing to look at; 2 wrong use.
+
+`--animate` serves nothing: it writes an animated picture of the one episode whose folder is given.
 
 Not covered: what the page shows (`viewer/`), and showing it to other machines (use an SSH tunnel).
 """
@@ -32,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=0, metavar="P", help="port on loopback (a free one)")
     parser.add_argument("--no-open", action="store_true", help="don't open a browser")
     parser.add_argument(
+        "--animate", metavar="FILE", type=Path, help="write an episode as FILE, .webp or .gif, instead"
+    )
+    parser.add_argument(
         "--json", action="store_true", help="print url and episodes as one JSON object; no browser"
     )
 
@@ -40,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
     from trajectories.store import Store, StoreError
 
+    if args.animate is not None:
+        return _animate(args)
     try:
         paths = [_store_path(folder) for folder in args.folders]
         if empty := [str(path) for path in paths if not any(path.glob("*/episode.json"))]:
@@ -58,6 +66,34 @@ def run(args: argparse.Namespace) -> int:
         return 2
     with listener:
         _serve(stores, listener, args)
+    return 0
+
+
+def _animate(args: argparse.Namespace) -> int:
+    """Write one episode as an animated picture."""
+    from apps.viewer.animation import NoPictures, save
+    from trajectories.store import Store, StoreError
+
+    folder = args.folders[0].absolute()
+    if len(args.folders) > 1 or not (folder / "episode.json").is_file():
+        print(
+            "shopfloor view: --animate takes one episode's folder, in which episode.json lies",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        frames = save(Store(folder.parent).load(folder.name), args.animate)
+    except (NoPictures, OSError) as error:
+        print(f"shopfloor view: {error}", file=sys.stderr)
+        return 2
+    except StoreError as error:
+        print(f"shopfloor view: {error}", file=sys.stderr)
+        return 1
+    made = {"animation": str(args.animate), "frames": frames, "bytes": args.animate.stat().st_size}
+    said = (
+        json.dumps(made) if args.json else f"{frames} frames, {made['bytes'] / 1024:.0f} KiB: {args.animate}"
+    )
+    print(said, file=sys.stdout if args.json else sys.stderr)
     return 0
 
 

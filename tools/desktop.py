@@ -9,8 +9,7 @@ Each reset is a desktop started anew (display, bus, window manager, home folder)
 the episode before. `goto("app:galculator")` opens an application; windows are tabs. What is done is real
 input; an element is looked up again before it is acted on, and tested for what lies over it.
 
-Not covered: the desktop's parts (`tools/x11/`); a person's own display, Wayland, macOS, Windows: each would
-be another environment like this one.
+Not covered: the desktop's parts (`tools/x11/`); the person's own display (`own_desktop.py`).
 """
 
 from __future__ import annotations
@@ -73,6 +72,8 @@ class Desktops:
 class DesktopEnvironment(Acting):
     """One desktop at a time. Implements `Environment`."""
 
+    closes = True  # whether an application that hangs is closed
+
     def __init__(self) -> None:
         self._screen: Screen | None = None
         self._start = Start(DESKTOP)
@@ -105,23 +106,27 @@ class DesktopEnvironment(Acting):
         """A reset without the look, for whoever has more to put there first. Raises EnvironmentDown."""
         await self.close()
         self._start = start
-        session = await Session.start(start.viewport, Path(start.files).absolute() if start.files else None)
         try:
-            atspi = await AtSpi.connect(session.bus)
-        except BaseException:
-            await session.stop()
-            raise
-        self._screen = Screen(session, atspi, self.drained)
-        try:
+            self._screen = await self._begun(start)
             await asyncio.wait_for(self._managed(), OPEN_SECONDS)
-            width, height = start.viewport
-            self._screen.input.move(width - 1, height - 1)  # over nothing
             if origin(start.url) != DESKTOP:
                 await self.launch(start.url)
         except ActionFailed as error:
             raise EnvironmentDown(str(error)) from error
         except TimeoutError as error:
             raise EnvironmentDown("the window manager did not come up; see `shopfloor doctor`") from error
+
+    async def _begun(self, start: Start) -> Screen:
+        """The desktop, on which nothing is open yet. Raises EnvironmentDown."""
+        session = await Session.start(start.viewport, Path(start.files).absolute() if start.files else None)
+        try:
+            screen = Screen(session, await AtSpi.connect(session.bus), self.drained)
+        except BaseException:
+            await session.stop()
+            raise
+        width, height = start.viewport
+        screen.input.move(width - 1, height - 1)  # over nothing
+        return screen
 
     async def launch(self, url: str) -> None:
         """Open an application by its address, allowed or not. Raises ActionFailed."""
@@ -283,8 +288,10 @@ class DesktopEnvironment(Acting):
             name = name_of(pid, screen.launched, window.kind)
             if now - since < HANG_SECONDS:
                 return f"{name} does not answer"
-            screen.ended |= {*screen.launched}  # whichever of them it was is no crash
             del self._hung[pid]
+            if not self.closes:
+                return f"{name} has not answered for {HANG_SECONDS:g} s; only the person may close it"
+            screen.ended |= {*screen.launched}  # whichever of them it was is no crash
             await screen.session.end(pid)
             return f"{name} did not answer for {HANG_SECONDS:g} s and was closed"
         return None

@@ -75,10 +75,11 @@ def assess(action: Action, observation: Observation, goal: str, rules: Rules = B
     secret, or an address, themselves. What is refused here stays refused, whatever the rules say.
     """
     verdict = _assess(action, observation, goal, rules)
-    ruling = rules.ruling(origin(observation.url), verdict.kind)
+    where = origin(observation.url)
+    ruling = rules.ruling(where, verdict.kind)
     if ruling is None or verdict.decision in (ruling, "refuse") or action.final:
         return verdict
-    return replace(verdict, decision=ruling, why=f"{verdict.why}; {rules.path} says {ruling}")
+    return replace(verdict, decision=ruling, why=f"{verdict.why}; {rules.said(where, verdict.kind)}")
 
 
 def _assess(action: Action, observation: Observation, goal: str, rules: Rules) -> Verdict:
@@ -89,6 +90,8 @@ def _assess(action: Action, observation: Observation, goal: str, rules: Rules) -
             path = str(action.args[1])
             if path.startswith(("/", "~", "\\")) or ".." in path.replace("\\", "/").split("/"):
                 return Verdict("secret", "refuse", f"{path} is outside the folder for uploads")
+        case "tab_close" if observation.url.startswith("app:"):
+            return Verdict("write", "approve", "it closes a window")
         case "fill" | "keyboard_type" if not (origin(observation.url) in TERMINALS and _sent_off(action)):
             return _typing(action, observation, goal, rules)
     if origin(observation.url) in TERMINALS and _sent_off(action):

@@ -22,7 +22,7 @@ Not covered: what kind an action is (`guard.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -44,10 +44,17 @@ class Rules:
     home: str = ""
     path: Path | None = None  # None: nothing is written, guard.py's own rulings are in force
     rails: Path | None = None  # a folder of further rails
+    careful: bool = False  # what nothing is written about is asked, if it changes anything: one's own screen
 
     def ruling(self, where: str, kind: Kind) -> Ruling | None:
         """What is written for this kind at this origin, if anything; an origin's own table goes first."""
-        return self.origins.get(where, {}).get(kind) or self.origins.get(ANYWHERE, {}).get(kind)
+        written = self.origins.get(where, {}).get(kind) or self.origins.get(ANYWHERE, {}).get(kind)
+        return written or ("ask" if self.careful and kind == "write" else None)
+
+    def said(self, where: str, kind: Kind) -> str:
+        """Where that ruling comes from, in words."""
+        written = replace(self, careful=False).ruling(where, kind)
+        return f"{self.path} says {written}" if written else "on your own screen that is asked"
 
     @property
     def opened(self) -> tuple[str, ...]:

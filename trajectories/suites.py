@@ -11,6 +11,7 @@ from tools.environment import Workplace
 from trajectories.tasks import Suite
 
 SUITES: dict[str, str] = {
+    "crossing": "trajectories.desktop.crossing:CrossingSuite",
     "desktop": "trajectories.desktop.suite:DesktopSuite",
     "helpdesk": "trajectories.helpdesk.suite:HelpDesk",
     "miniwob": "trajectories.miniwob.suite:MiniWob",
@@ -36,6 +37,10 @@ def open_workplace(name: str) -> Workplace:
         from tools.desktop import Desktops
 
         return Desktops()
+    if name == "crossing":
+        from tools.both import Boths
+
+        return Boths()
     from tools.browser import Browser
 
     return Browser()

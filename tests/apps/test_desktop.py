@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from Xlib.display import Display
 
 from agents.scripted import Answer, ScriptedServer, pick
 from apps.main import main
 from tools.x11.applications import APPLICATIONS
-from tools.x11.session import missing
+from tools.x11.session import Session, missing
+from tools.x11.windows import Windows
 from trajectories.store import Store
 
 DONE = 'send_msg_to_user("done")'
@@ -73,6 +77,38 @@ def test_a_command_is_not_run_unasked(tmp_path: Path) -> None:
     code, out, err = desktop(steps, "Make a file", "--app", "xterm", "--yes", "--files", str(tmp_path))
     assert code == 0, out + err
     assert (tmp_path / "made").exists()
+
+
+@real
+@pytest.mark.timeout(480)
+async def test_ones_own_screen_is_asked_about(tmp_path: Path) -> None:
+    """On a display that plays the person's: with nobody to ask nothing is written; with --yes it is, and what
+    was opened stays open."""
+    persons = await Session.start((1024, 768))
+    where = {"DISPLAY": persons.display, "DBUS_SESSION_BUS_ADDRESS": persons.bus, "GDK_BACKEND": "x11"}
+    steps: Script = {"act:": ['goto("app:mousepad")', 'fill(textbox(""), "84")', DONE]}
+    ask = ("Write 84", "--display", persons.display, "--files", str(tmp_path))
+    display = Display(persons.display)
+    windows = Windows(display)
+    try:
+        code, out, err = await asyncio.to_thread(desktop, steps, *ask, **where)
+        assert code == 1 and "on your own screen that is asked" in out + err, out + err
+        code, out, err = await asyncio.to_thread(desktop, steps, *ask, "--yes", "--json", **where)
+        assert code == 0, err
+        assert json.loads(out)["outcome"] == "done"
+        titles = [windows.title(id) for id in windows.ids()]
+        assert any(title.startswith("*Untitled") for title in titles), titles
+        for window in windows.stacked():
+            os.kill(window.pid, signal.SIGKILL)
+    finally:
+        display.close()
+        await persons.stop()
+
+
+def test_a_display_that_is_none_is_one_line() -> None:
+    """Exit code 1, and what to set."""
+    code, _, err = desktop({}, "Anything", "--display", ":7534")
+    assert code == 1 and "display :7534 can't be opened" in err and err.count("\n") == 1
 
 
 def test_what_is_missing_is_one_line(tmp_path: Path) -> None:

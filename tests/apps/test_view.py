@@ -16,9 +16,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from agents.policies import Decision
+from apps.main import main
+from apps.viewer.animation import GOAL_LINES, LINE, MARGIN
 from apps.viewer.marks import Marks, marks
 from tools.actions import parse
 from tools.chromium import LAUNCH_ARGS
@@ -86,6 +89,35 @@ class Served:
     url: str
     good: Store
     bad: Store
+
+
+def test_an_episode_becomes_an_animated_picture(
+    seen: Observation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A frame for each step and one for the end, the element acted on boxed in red where it lies; another
+    ending, another folder or a step without a picture is one line that says what is wrong."""
+    store = Store(tmp_path / "store")
+    made = episode(seen, 1, 'fill(1, "Ada")', "click(2)", 'send_msg_to_user("done")')
+    folder = store.add(made)
+    for name in ("run.webp", "run.gif"):
+        out = tmp_path / name
+        assert main(["view", "--json", "--animate", str(out), str(folder)]) == 0
+        said = json.loads(capsys.readouterr().out)
+        assert said["frames"] == 4 and said["bytes"] == out.stat().st_size
+        with Image.open(out) as picture:
+            assert picture.n_frames == 4 and picture.is_animated
+            save, head = seen.elements[1].box, picture.height - round(400 * 720 / 640)
+            picture.seek(1)
+            top = round(save.y * 720 / 640) + GOAL_LINES * LINE + 2 * MARGIN - 1
+            red, green, blue = picture.convert("RGB").getpixel((round(save.centre[0] * 720 / 640), top))
+            assert red > 150 and green < 110 and blue < 110, (head, red, green, blue)
+    assert main(["view", "--animate", str(tmp_path / "run.mp4"), str(folder)]) == 2
+    assert "call it .webp or .gif" in capsys.readouterr().err
+    assert main(["view", "--animate", str(tmp_path / "run.gif"), str(store.path)]) == 2
+    assert "episode.json" in capsys.readouterr().err
+    blind = store.add(replace(made, id="blind", final=replace(seen, screenshot=None)))
+    assert main(["view", "--animate", str(tmp_path / "run.gif"), str(blind)]) == 2
+    assert "without a screenshot" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

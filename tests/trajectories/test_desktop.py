@@ -61,6 +61,25 @@ async def test_the_oracle_does_it(family: str) -> None:
 
 
 @real
+@pytest.mark.timeout(300)
+async def test_a_value_goes_from_a_page_into_a_spreadsheet() -> None:
+    """Page and spreadsheet in one episode, as tabs; the file says that it went right, and only after."""
+    async with open_workplace("crossing") as workplace, open_suite("crossing") as opened:
+        env = workplace.environment()
+        task = opened.task("page-to-cell", 1_000_000)
+        try:
+            episode = await roll_out(task, oracle_policy(task), env)
+        finally:
+            await env.close()
+    told = [(str(step.decision.action), step.observation.error) for step in episode.steps]
+    assert episode.outcome.success, (episode.goal, told, episode.final.text(), episode.extra)
+    first = episode.looks[0]
+    assert first.url.startswith("file:") and first.tab == 0 and len(first.tabs) == 2
+    assert [step.decision.action.name for step in episode.steps][0] == "tab_focus"
+    assert episode.final.url == "app:gnumeric" and episode.final.tab == 1
+
+
+@real
 async def test_random_clicks_do_not_pass() -> None:
     """A task is not solved by its set-up, nor by a policy that does anything."""
     async with open_workplace("desktop") as workplace, open_suite("desktop") as opened:

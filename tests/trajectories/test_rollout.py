@@ -191,5 +191,5 @@ async def test_many_at_once_and_again(tmp_path: Path) -> None:
 
 def test_unknown_suite_is_said() -> None:
     """The error names the suites there are."""
-    with pytest.raises(ValueError, match="no suite 'chess'; there are desktop, helpdesk, miniwob"):
+    with pytest.raises(ValueError, match="no suite 'chess'; there are crossing, desktop, helpdesk, miniwob"):
         open_suite("chess")

@@ -39,7 +39,13 @@ APPLICATIONS: dict[str, Application] = {
     "gpicview": Application(("gpicview",), "gpicview", "an image viewer"),
     "xterm": Application(("xterm",), "xterm", "a terminal", runs_commands=True),
 }
-TERMINALS = frozenset(f"app:{name}" for name, app in APPLICATIONS.items() if app.runs_commands)
+OTHER_TERMINALS = (  # by what their windows or programs are called; a person's own screen may have any
+    "alacritty foot gnome-terminal gnome-terminal-server kgx kitty konsole lxterminal mate-terminal ptyxis "
+    "qterminal rxvt st terminator tilix urxvt uxterm wezterm-gui x-terminal-emulator xfce4-terminal"
+)
+TERMINALS = frozenset(f"app:{name}" for name, app in APPLICATIONS.items() if app.runs_commands) | {
+    f"app:{name}" for name in OTHER_TERMINALS.split()
+}
 HARMLESS = tuple(name for name, app in APPLICATIONS.items() if not app.runs_commands)
 
 
@@ -82,10 +88,10 @@ def name_of(pid: int, launched: Mapping[int, str], kind: str) -> str:
         program = ""
     if program in APPLICATIONS:
         return program
-    return next((launched[p] for p in _lineage(pid) if p in launched), kind or program or "unknown")
+    return next((launched[p] for p in lineage(pid) if p in launched), kind or program or "unknown")
 
 
-def _lineage(pid: int) -> Iterator[int]:
+def lineage(pid: int) -> Iterator[int]:
     """A process, its parent, and so on."""
     while pid > 1:
         yield pid

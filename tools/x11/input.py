@@ -3,7 +3,8 @@
 A character that the keyboard lacks is put on a spare key. That is done for many at once, for applications
 look keys up when they come to them: one changed under a key that still waits would type another character.
 
-Not covered: where to click (`accessibility.py`); input methods, which are turned off.
+Not covered: where to click (`accessibility.py`); input methods, which a private desktop turns off; a second
+keyboard layout that is switched on, and Caps Lock.
 """
 
 from __future__ import annotations
@@ -44,12 +45,25 @@ class NoKey(ValueError):
     """A key of that name is not there."""
 
 
-class Input:
-    """One display's mouse and keyboard. `drained` waits until applications have taken in what was typed."""
+class Halted(Exception):
+    """The person has taken over; the message says how that was noticed."""
 
-    def __init__(self, display: Display, drained: Callable[[], Awaitable[None]]) -> None:
+
+class Input:
+    """One display's mouse and keyboard. `drained` waits until applications have taken in what was typed.
+
+    `may` is asked before everything that is done, and raises Halted where it may not be.
+    """
+
+    def __init__(
+        self,
+        display: Display,
+        drained: Callable[[], Awaitable[None]],
+        may: Callable[[], None] = lambda: None,
+    ) -> None:
         self._display = display
         self._drained = drained
+        self._may = may
         first, last = display.display.info.min_keycode, display.display.info.max_keycode
         keys = display.get_keyboard_mapping(first, last - first + 1)
         self._codes: dict[int, tuple[int, bool]] = {}  # keysym: keycode, with Shift
@@ -64,6 +78,7 @@ class Input:
         self._lent: dict[int, int] = {}  # spare keycode: keysym, least lately lent first
 
     def move(self, x: float, y: float) -> None:
+        self._may()
         xtest.fake_input(self._display, X.MotionNotify, x=round(x), y=round(y))
         self._display.sync()
 
@@ -78,14 +93,17 @@ class Input:
         """Press at the first point, go through the others, release at the last."""
         self.move(*points[0])
         xtest.fake_input(self._display, X.ButtonPress, LEFT)
-        for x, y in points[1:]:
-            self.move(x, y)
-            await asyncio.sleep(0.02)  # some applications take note of a drag only after it has moved twice
-        xtest.fake_input(self._display, X.ButtonRelease, LEFT)
-        self._display.sync()
+        try:
+            for x, y in points[1:]:
+                self.move(x, y)
+                await asyncio.sleep(0.02)  # some applications note a drag only after it has moved twice
+        finally:
+            xtest.fake_input(self._display, X.ButtonRelease, LEFT)
+            self._display.sync()
 
     def wheel(self, dx: int, dy: int) -> None:
         """Turn the wheel by that many notches, where the mouse is; right and down count up."""
+        self._may()
         for amount, axis in ((dx, (1, 0)), (dy, (0, 1))):
             sign = 1 if amount > 0 else -1
             button = WHEEL[axis[0] * sign, axis[1] * sign]
@@ -156,7 +174,17 @@ class Input:
     def _shift(self, wanted: bool) -> list[int]:
         return [self._codes[XK.XK_Shift_L][0]] if wanted else []
 
+    def give_back(self) -> None:
+        """Empty the spare keys again."""
+        for code in self._lent:
+            self._display.change_keyboard_mapping(code, [(X.NoSymbol, X.NoSymbol)])
+        for symbol in self._lent.values():
+            del self._codes[symbol]
+        self._lent.clear()
+        self._display.sync()
+
     def _stroke(self, code: int, held: Sequence[int]) -> None:
+        self._may()
         for key in held:
             xtest.fake_input(self._display, X.KeyPress, key)
         xtest.fake_input(self._display, X.KeyPress, code)

@@ -5,9 +5,10 @@ Not covered: what is done with them (`tools/desktop.py`, `acting.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from PIL import Image, ImageGrab
 from Xlib.display import Display
@@ -15,23 +16,51 @@ from Xlib.error import ConnectionClosedError, DisplayConnectionError
 
 from tools.x11.atspi import AtSpi
 from tools.x11.input import Input
-from tools.x11.session import Session
 from tools.x11.windows import Windows
 
 LOST = (ConnectionClosedError, DisplayConnectionError)
+
+
+class Running(Protocol):
+    """Display, bus and applications: a private desktop's (`Session`), or the person's (`OwnSession`)."""
+
+    display: str
+    bus: str
+    folder: Path  # of its own, outside the home folder
+    home: Path
+    inside: Path  # the home folder as applications see it
+
+    @property
+    def exited(self) -> Mapping[int, int]: ...
+
+    @property
+    def alive(self) -> bool: ...
+
+    @property
+    def roots(self) -> tuple[int, ...]: ...
+
+    async def run(self, argv: list[str], out: Path | None = None) -> int: ...
+
+    async def end(self, pid: int) -> None: ...
+
+    async def stop(self) -> None: ...
 
 
 class Screen:
     """What is had of one running desktop: its processes, and the connections to them."""
 
     def __init__(
-        self, session: Session, atspi: AtSpi, drained: Callable[[], Coroutine[Any, Any, None]]
+        self,
+        session: Running,
+        atspi: AtSpi,
+        drained: Callable[[], Coroutine[Any, Any, None]],
+        may: Callable[[], None] = lambda: None,
     ) -> None:
         self.session = session
         self.atspi = atspi
         self.display = Display(session.display)
         self.windows = Windows(self.display)
-        self.input = Input(self.display, drained)
+        self.input = Input(self.display, drained, may)
         self.launched: dict[int, str] = {}  # process: application
         self.ended: set[int] = set()  # processes whose end has been told of
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from Xlib import X, error
 from Xlib.display import Display
-from Xlib.ext import res
+from Xlib.ext import res, shape
 from Xlib.protocol import event
 
 from tools.observation import Box
@@ -105,6 +105,8 @@ class Windows:
         client = next((w for w in _below(child, 2) if w.id in managed), None)
         if client is None and not seen.override_redirect:
             return None
+        if client is None and not child.shape_get_rectangles(shape.SK.Input).rectangles:
+            return None  # clicks go through it: a compositor's own, or the mark that someone is at work
         box = self._box(child)
         if box.x + box.width <= 0 or box.y + box.height <= 0:  # kept aside, as window managers keep theirs
             return None

@@ -77,7 +77,8 @@ def calculate_and_save(make: Maker) -> Plan:
     )
 
 
-def _workbook(rows: list[tuple[str, str]]) -> str:
+def workbook(rows: list[tuple[str, str]]) -> str:
+    """A spreadsheet of two columns, in Gnumeric's own format."""
     cells = (
         CELL.format(row=row, col=col, kind=NUMBER if value.isdecimal() else TEXT, value=value)
         for row, pair in enumerate(rows)
@@ -94,7 +95,7 @@ def _place(screen: Screen) -> tuple[Element, Element]:
     return fields[0], fields[1]
 
 
-def _entered(screen: Screen, cell: str, value: str) -> Action:
+def entered(screen: Screen, cell: str, value: str) -> Action:
     """Go to a cell by its name, type, save."""
     place, _ = _place(screen)
     assert place.ref is not None
@@ -129,9 +130,9 @@ def set_cell(make: Maker) -> Plan:
             )
         ),
         lambda world: world.files().keys() == {name} and world.cells(name) == after,
-        lambda screen: _entered(screen, cell, value),
+        lambda screen: entered(screen, cell, value),
         open=(f"app:gnumeric?{name}",),
-        files={name: _workbook(rows)},
+        files={name: workbook(rows)},
     )
 
 
@@ -153,7 +154,7 @@ def sum_column(make: Maker) -> Plan:
             )
         ),
         done,
-        lambda screen: _entered(screen, cell, f"=SUM(B1:{last})"),
+        lambda screen: entered(screen, cell, f"=SUM(B1:{last})"),
         open=(f"app:gnumeric?{name}",),
-        files={name: _workbook(rows)},
+        files={name: workbook(rows)},
     )

@@ -5,7 +5,7 @@ printed, how it ended, what a window is called, what a calculator shows. It neve
 
 A family is a function from `Maker` (the seed's randomness) to a `Plan`, registered by `family(...)`.
 
-Not covered: the families (`editor.py`, `files.py`, `dialogs.py`, `sums.py`, `others.py`).
+Not covered: the families (`editor.py`, `files.py`, `dialogs.py`, `sums.py`, `others.py`, `crossing.py`).
 """
 
 from __future__ import annotations
@@ -230,14 +230,15 @@ class DesktopTask:
     """One task; see `trajectories.tasks.Task`."""
 
     suite = "desktop"
+    families = FAMILIES
     script = ""
     files: Path | None = None
 
     def __init__(self, family: str, seed: int) -> None:
         self.family = family
         self.seed = seed
-        self.max_steps = FAMILIES[family].max_steps
-        self.plan = FAMILIES[family].make(Maker(family, seed))
+        self.max_steps = self.families[family].max_steps
+        self.plan = self.families[family].make(Maker(family, seed))
         self.world = World(Path(), "", None, (), "")
         self._pid = 0
 

@@ -1,0 +1,224 @@
+"""The person's own display: a virtual one plays it, with a hand's devices beside XTest's."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from Xlib.display import Display
+from Xlib.ext import xinput, xtest
+from Xlib.protocol import rq
+
+from tools.actions import parse
+from tools.environment import EnvironmentDown, Start
+from tools.own_desktop import OwnDesktop, OwnDesktops
+from tools.x11 import own
+from tools.x11.session import Session, missing
+from tools.x11.watch import COLOUR
+
+LACKING = [*missing(), *(name for name in ("mousepad", "xauth") if shutil.which(name) is None)]
+pytestmark = [
+    pytest.mark.skipif(bool(LACKING), reason=f"as root: apt-get install {' '.join(LACKING)}"),
+    pytest.mark.timeout(240),
+]
+KEY_PRESS, KEY_RELEASE, MOTION = 1, 2, 5  # XInput's, counted from its first event
+
+
+HEAD = [
+    rq.Card8("opcode"), rq.Opcode(2), rq.RequestLength(),
+    rq.Card8("type"), rq.Card8("detail"), rq.Pad(29), rq.Card8("device"),
+]  # fmt: skip
+
+
+class _Pressed(rq.Request):
+    """XTestFakeInput for one device (XTest's protocol, section 3)."""
+
+    _request = rq.Struct(*HEAD)
+
+
+class _Moved(rq.Request):
+    """The same with the place that a motion needs, an event of its own."""
+
+    _request = rq.Struct(
+        *HEAD, rq.Card8("valuator"), rq.Card8("again"), rq.Pad(2), rq.Card16("state"), rq.Card8("count"),
+        rq.Card8("first"), rq.Int32("x"), rq.Int32("y"), rq.Pad(16),
+    )  # fmt: skip
+
+
+class Hand:
+    """A person's: what it does comes from the server's own mouse and keyboard."""
+
+    def __init__(self, name: str) -> None:
+        self.display = Display(name)
+        found = self.display.xinput_query_device(xinput.AllDevices).devices
+        self.devices = {device.name: device.deviceid for device in found}
+        self.first = self.display.query_extension(xinput.extname).first_event
+        self.opcode = self.display.display.get_extension_major(xtest.extname)
+
+    def press(self, code: int) -> None:
+        keyboard = self.devices["Xvfb keyboard"]
+        for kind in (KEY_PRESS, KEY_RELEASE):
+            _Pressed(
+                display=self.display.display, opcode=self.opcode, type=self.first + kind, detail=code,
+                device=keyboard,
+            )  # fmt: skip
+        self.display.sync()
+
+    def move(self, x: int, y: int) -> None:
+        mouse = self.devices["Xvfb mouse"]
+        _Moved(
+            display=self.display.display, opcode=self.opcode, type=self.first + MOTION, detail=0,
+            device=mouse,
+            valuator=self.first, again=mouse, state=0, count=2, first=0, x=x, y=y,
+        )  # fmt: skip
+        self.display.sync()
+
+    def place(self) -> tuple[int, int]:
+        at = self.display.screen().root.query_pointer()
+        return at.root_x, at.root_y
+
+
+@pytest.fixture
+async def persons(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Session]:
+    """A desktop that plays the person's, as their environment says."""
+    session = await Session.start((800, 600))
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", session.bus)
+    monkeypatch.setenv("DISPLAY", session.display)
+    monkeypatch.setenv("GDK_BACKEND", "x11")
+    monkeypatch.delenv("XDG_SESSION_TYPE", raising=False)
+    try:
+        yield session
+    finally:
+        await session.stop()
+
+
+@pytest.fixture
+async def env(persons: Session, tmp_path: Path) -> AsyncIterator[OwnDesktop]:
+    async with OwnDesktops(persons.display) as desktops:
+        made = desktops.environment()
+        await made.open(Start("app:desktop", ("app:mousepad",), files=str(tmp_path)))
+        yield made
+        with suppress(EnvironmentDown):
+            for pid in made.screen.session.roots:
+                await made.screen.session.end(pid)
+
+
+def frame(shot: bytes | None) -> bool:
+    """Whether the mark is on a picture: its left edge is of the mark's colour."""
+    with Image.open(io.BytesIO(shot or b"")) as picture:
+        wanted = (COLOUR >> 16, COLOUR >> 8 & 255, COLOUR & 255)
+        return all(picture.convert("RGB").getpixel((1, y)) == wanted for y in range(40, 600, 40))
+
+
+async def test_the_mark_and_the_stop(env: OwnDesktop, persons: Session, tmp_path: Path) -> None:
+    """Nothing is done before `begin`; then a frame is shown, clicks go through it, our own typing does not
+    stop us, and a touch of the mouse does at once, in the middle of a long wait. What was opened stays."""
+    seen = await env.step(parse('goto("app:mousepad")'))
+    assert seen.error is not None and "nothing is done on your screen now" in seen.error
+    assert (await env.step(parse('goto("app:desktop")'))).error is None  # where a next task begins
+    told: list[str] = []
+    env.watch.touched = told.append
+    env.watch.begin()
+    seen = await env.step(parse('goto("app:mousepad")'))
+    assert seen.error is None and seen.title.startswith("Untitled"), seen.text()
+    assert seen.viewport == (800, 600) and frame(seen.screenshot)
+    text = "typed on a person's screen: 你好, Привет"
+    seen = await env.step(parse(f'fill(textbox(""), "{text}")'))
+    assert seen.error is None and f'= "{text}"' in seen.text() and not told
+    hand = Hand(persons.display)
+    waiting = asyncio.create_task(env.step(parse("noop(9000)")))
+    await asyncio.sleep(0.5)
+    begun = time.monotonic()
+    hand.move(300, 300)
+    while not told and time.monotonic() < begun + 5:
+        await asyncio.sleep(0.005)
+    noticed = time.monotonic() - begun
+    seen = await waiting
+    assert told == ["you moved the mouse"] and noticed < 2, (told, noticed)
+    assert seen.error == "you moved the mouse; it was stopped" and not frame(seen.screenshot)
+    seen = await env.step(parse('keyboard_type("more")'))
+    assert seen.error is not None and f'= "{text}"' in seen.text() and hand.place() == (300, 300)
+    env.watch.begin()
+    assert (await env.step(parse("noop(1)"))).error is None
+    (pid,) = env.screen.session.roots
+    await env.close()
+    assert os.path.exists(f"/proc/{pid}/stat") and persons.alive
+    os.kill(pid, 9)
+
+
+async def test_a_key_stops_in_the_middle_of_typing(env: OwnDesktop, persons: Session) -> None:
+    """A person's key press while a long text is typed: the rest of it is not."""
+    env.watch.begin()
+    await env.step(parse('goto("app:mousepad")'))
+    hand = Hand(persons.display)
+    long = "0123456789" * 300
+    typing = asyncio.create_task(env.step(parse(f'keyboard_type("{long}")')))
+    await asyncio.sleep(0.1)
+    hand.press(50)  # a Shift
+    seen = await typing
+    assert seen.error == "you pressed a key; it was stopped"
+    assert len(next(e.value or "" for e in seen.elements if e.role == "textbox")) < len(long)
+
+
+def with_cookie(folder: Path) -> Iterator[tuple[str, Path]]:
+    """An X server that lets in only who has its cookie."""
+    cookies = folder / "cookies"
+    read, write = os.pipe()
+    argv = ["Xvfb", "-displayfd", str(write), "-screen", "0", "320x240x24", "-nolisten", "tcp", "-noreset"]
+    cookies.touch()
+    key = os.urandom(16).hex()
+    # The number is not known before the server has started: a cookie for any.
+    for number in range(100):
+        subprocess.run(["xauth", "-q", "-f", str(cookies), "add", f":{number}", ".", key], check=True)
+    with subprocess.Popen(
+        [*argv, "-auth", str(cookies)], pass_fds=(write,), stderr=subprocess.DEVNULL
+    ) as server:
+        try:
+            yield f":{os.read(read, 16).decode().strip()}", cookies
+        finally:
+            server.kill()
+            os.close(read)
+            os.close(write)
+
+
+def test_the_cookie_is_honoured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the session's cookie a line says which file was looked at; with it the display opens."""
+    for name, cookies in with_cookie(tmp_path):
+        monkeypatch.setenv("XAUTHORITY", str(tmp_path / "none"))
+        why = own.unsuited(name)
+        assert f"display {name} can't be opened" in why and f"now {tmp_path / 'none'}" in why, why
+        assert "\n" not in why
+        monkeypatch.setenv("XAUTHORITY", str(cookies))
+        assert own.unsuited(name) == ""
+
+
+@pytest.mark.parametrize(
+    ("platform", "display", "said"),
+    [("darwin", ":0", "CGEvent"), ("win32", ":0", "SendInput"), ("linux", "wayland-0", "libei")],
+)
+def test_other_systems_are_named(
+    platform: str, display: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line: what is missing there, and where it would go."""
+    monkeypatch.setattr(sys, "platform", platform)
+    why = own.unsuited(display)
+    assert said in why and "tools/environment.py" in why and "\n" not in why
+
+
+async def test_wayland_behind_an_x11_display_is_seen(
+    persons: Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A display that a Wayland session offers for old applications is not the screen."""
+    monkeypatch.setenv("XDG_SESSION_TYPE", "wayland")
+    with pytest.raises(EnvironmentDown, match="on Wayland input and screenshots"):
+        await OwnDesktop(persons.display).open(Start("app:desktop", files=str(tmp_path)))
