@@ -42,7 +42,7 @@ def save(episode: Episode, path: Path, width: int = WIDTH) -> int:
     first, *rest = drawn = list(frames(episode, width))
     times = [SHOWN] * len(rest) + [LAST]
     kind = KINDS[path.suffix.lower()]
-    more = {"quality": 60, "method": 6} if kind == "WEBP" else {"optimize": True}
+    more = {"quality": 60, "method": 4} if kind == "WEBP" else {"optimize": True}
     first.save(path, kind, save_all=True, append_images=rest, duration=times, loop=0, **more)
     return len(drawn)
 
