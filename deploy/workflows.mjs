@@ -14,4 +14,4 @@ for (const file of process.argv.slice(2)) {
     problems += 1;
   }
 }
-process.exit(problems ? 1 : 0);
+process.reallyExit(problems ? 1 : 0); // process.exit() did not return with Go in WebAssembly
