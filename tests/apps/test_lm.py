@@ -1,4 +1,4 @@
-"""`shopfloor eval lm`: the real LM Evaluation Harness on a scripted endpoint."""
+"""`shopfloor eval lm`: the real LM Evaluation Harness on a scripted endpoint (slow: wants the extra `lm`)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from apps.main import main
 from eval.interface_items import make
 
 
+@pytest.mark.slow
 def test_our_tasks_on_an_endpoint(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -31,6 +32,14 @@ def test_our_tasks_on_an_endpoint(
     assert runs[0].data.metrics["shopfloor_safety/right"] == pytest.approx(expected)
 
 
+def test_without_lm_eval(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where lm-eval is not installed, the command says how it is."""
+    monkeypatch.setattr("apps.lm.find_spec", lambda name: None)
+    assert main(["eval", "lm"]) == 2
+    assert "pip install 'shopfloor[lm]'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown task and options of the suites are refused with what there is."""
     assert main(["eval", "lm", "--tasks", "no_such_task", "--model", "http://127.0.0.1:9/v1"]) == 2
