@@ -144,7 +144,8 @@ def create_app(desk: Desk) -> FastAPI:
         except BaseException as error:
             refused = wire.refusal(error)
             leave(refused.status)
-            if not isinstance(error, Exception):  # this handler itself is being cancelled
+            # Cancelled is this handler where the server stops and has waited enough: that is a 503 too.
+            if not isinstance(error, Exception | asyncio.CancelledError):
                 raise
             if refused.status == 500:
                 log.exception("a request failed")

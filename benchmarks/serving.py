@@ -97,7 +97,7 @@ def theirs(model: Path, port: int) -> Iterator[Side]:
     with subprocess.Popen(command) as process:
         url = f"http://127.0.0.1:{port}"
         try:
-            until = time.monotonic() + 300
+            until = time.monotonic() + 900
             while True:
                 try:
                     httpx.get(f"{url}/health", trust_env=False, timeout=30)

@@ -25,8 +25,8 @@ def desk_of(folder: Path, model: str, limits: Limits, gate: Gate | None = None, 
 
 
 @contextmanager
-def running(desk: Desk) -> Iterator[str]:
-    """The server's /v1 while the block runs; at its end everybody is answered first."""
+def running(desk: Desk, drain: int = 30) -> Iterator[str]:
+    """The server's /v1 while the block runs; at its end everybody is answered first, for `drain` seconds."""
     ready = threading.Event()
 
     class Told(uvicorn.Server):
@@ -40,7 +40,7 @@ def running(desk: Desk) -> Iterator[str]:
         http=patient_for(desk.limits.reading),
         ws="none",
         log_level="warning",
-        timeout_graceful_shutdown=30,
+        timeout_graceful_shutdown=drain,
     )
     server = Told(config)
     thread = threading.Thread(target=server.run)

@@ -212,6 +212,23 @@ def test_told_to_stop_it_answers_first(tiny_model: Path) -> None:
         httpx.post(url, json=long, trust_env=False)
 
 
+def test_told_to_stop_and_not_in_time(tiny_model: Path) -> None:
+    """Who can't be answered before the drain's end gets the 503 that asks to come back, and no 500."""
+    answers: list[httpx.Response] = []
+    long = asking(guided_regex="[ab]{1800}", n=16, temperature=1) | {"max_tokens": 1900}
+    with running(desk_of(tiny_model, "tiny", LIMITS), drain=1) as url:
+
+        def ask() -> None:
+            answers.append(httpx.post(f"{url}/chat/completions", json=long, trust_env=False, timeout=90))
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        while "in_flight 1.0" not in httpx.get(url.replace("v1", "metrics"), trust_env=False).text:
+            time.sleep(0.05)
+    thread.join()
+    assert answers[0].status_code == 503 and answers[0].headers["retry-after"]
+
+
 def test_others_need_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """Listening where others can reach it without keys is refused with the mend, before a model is loaded."""
     import argparse
