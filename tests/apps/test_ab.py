@@ -94,17 +94,3 @@ def test_a_persons_word_flows_back(tmp_path: Path) -> None:
     assert [success for _, success in trial.outcomes()] == [True]
     judge(folder, False)
     assert [success for _, success in trial.outcomes()] == [False]
-
-
-@pytest.mark.timeout(300)
-def test_the_chat_takes_part(
-    tiny_model: Path, chromium_path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Its session is given a variant's model, and the reviewer's word on its task is kept."""
-    monkeypatch.setattr(registry, "RELEASED", tiny_model)
-    trial = experiment.begin("released", "9", 1e-9)
-    code = main(["chat", "--json", "--no-memory", "--max-steps", "1", 'Set the language to "English".'])
-    said = json.loads(capsys.readouterr().out)
-    assert trial.outcomes() == [(False, code == 0)]
-    assert experiment.person_says(Path(said["episode"]).name, True)
-    assert trial.outcomes() == [(False, True)]
