@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import random
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agents.clients import Endpoint
+from agents.scripted import ScriptedServer, pick
+from apps import evaluate
 from apps.feedback import judge
 from apps.main import main
 from tools.observation import Observation
+from tools.settings import home
 from training import experiment, registry
 from trajectories.episode import Episode
 from trajectories.store import Store
@@ -94,3 +101,61 @@ def test_a_persons_word_flows_back(tmp_path: Path) -> None:
     assert [success for _, success in trial.outcomes()] == [True]
     judge(folder, False)
     assert [success for _, success in trial.outcomes()] == [False]
+
+
+@pytest.mark.timeout(300)
+def test_the_chat_takes_part(
+    tmp_path: Path, chromium_path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its session is given a variant's model, and the reviewer's word on its task is kept."""
+    released = checkpoint(tmp_path / "released", "released")
+    monkeypatch.setattr(registry, "RELEASED", released)
+    served = []
+
+    @asynccontextmanager
+    async def scripted(model: str | None) -> AsyncIterator[Endpoint]:
+        served.append(model)
+        with ScriptedServer() as server:
+            yield Endpoint(server.url, "m")
+
+    monkeypatch.setattr("apps.local_server.local_model", scripted)
+    trial = experiment.begin("released", "9", 1e-9)
+    code = main(["chat", "--json", "--no-memory", "--max-steps", "1", 'Set the language to "English".'])
+    said = json.loads(capsys.readouterr().out)
+    assert served == [str(released)]
+    assert trial.outcomes() == [(False, code == 0)]
+    assert experiment.person_says(Path(said["episode"]).name, True)
+    assert trial.outcomes() == [(False, True)]
+
+
+def to_the_section(question: str) -> str:
+    """What the help desk's open-section wants: the link named in the goal, then done."""
+    if "click(" in question:
+        return 'send_msg_to_user("done")'
+    return pick(re.findall(r'"([^"]+)"', question.rsplit("goal", 1)[1])[0])(question)
+
+
+@pytest.mark.timeout(300)
+def test_tasks_with_checkers_decide(
+    tmp_path: Path, chromium_path: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On live pages, with one variant that does what is asked and one that only says so, `ab try` ends as
+    soon as it is sure, settles, and keeps the episodes under each variant's name."""
+    good, bad = checkpoint(tmp_path / "good", "good"), checkpoint(tmp_path / "bad", "bad")
+    monkeypatch.setattr(registry, "RELEASED", good)
+    trial = experiment.begin("released", str(bad), 0.5)
+    servers = {str(good): ScriptedServer({"act:": [to_the_section]}), str(bad): ScriptedServer()}
+
+    @asynccontextmanager
+    async def scripted(model: str) -> AsyncIterator[tuple[Endpoint, str]]:
+        with servers[model] as server:
+            yield Endpoint(server.url, "m"), registry.label(Path(model))
+
+    monkeypatch.setattr(evaluate, "endpoint_of", scripted)
+    asked = ["ab", "try", "helpdesk", "--tasks", "open-section", "--episodes", "40", "--json"]
+    assert main(asked) == 0
+    settled = json.loads(capsys.readouterr().out)
+    assert settled["winner"] == "released" and experiment.running() is None
+    done = Store(home() / "ab" / str(trial.id) / "episodes")
+    assert len(done) == len(trial.outcomes()) < 40
+    assert {e.model.split("@")[0] for e in done} == {"good", "bad"}

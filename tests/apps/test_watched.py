@@ -10,22 +10,20 @@ import re
 import shutil
 import socket
 import subprocess
-import threading
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
-import uvicorn
 import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
 from apps import drift, evaluate
-from apps.engine import Engine
-from apps.server import create_app
 from apps.watched import Watched
 from eval.runner import summarise
 from tools.actions import Action
@@ -87,21 +85,24 @@ def leave_traces() -> None:
 
 @pytest.fixture
 def server(tiny_model: Path) -> Iterator[str]:
-    """host:port of a running server."""
-    ready = threading.Event()
-
-    class Told(uvicorn.Server):
-        async def startup(self, sockets: Any = None) -> None:
-            await super().startup(sockets)
-            ready.set()
-
-    running = Told(uvicorn.Config(create_app(Engine(tiny_model), "m"), port=0, log_level="warning"))
-    thread = threading.Thread(target=running.run)
-    thread.start()
-    assert ready.wait(60)
-    yield f"127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
-    running.should_exit = True
-    thread.join()
+    """host:port of a running `shopfloor serve`, on this test's state folder."""
+    command = [
+        sys.executable,
+        "-m",
+        "apps.main",
+        "serve",
+        "--model",
+        str(tiny_model),
+        "--port",
+        "0",
+        "--json",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield urlsplit(json.loads(process.stdout.readline())["url"]).netloc
+        finally:
+            process.terminate()
 
 
 @pytest.fixture
