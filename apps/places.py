@@ -63,7 +63,7 @@ class Place:
 
 
 async def opened_page(
-    args: argparse.Namespace, stack: AsyncExitStack, policy: Rules, _: Interrupt
+    args: argparse.Namespace, stack: AsyncExitStack, policy: Rules, _interrupt: Interrupt
 ) -> tuple[Trail, Observation, Place]:
     """A browser at `args.url`, or at a demo help desk started for it. Raises EnvironmentDown."""
     from tools.browser import Browser
