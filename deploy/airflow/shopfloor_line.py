@@ -2,7 +2,7 @@
 
 Put this file into Airflow's `dags` folder, and set in the environment of scheduler and worker:
 
-    SHOPFLOOR          the command, e.g. /opt/shopfloor/.venv/bin/shopfloor   (default: shopfloor)
+    SHOPFLOOR          the command, that of a checkout: .venv/bin/shopfloor  (default: shopfloor)
     SHOPFLOOR_HOME     the state folder that all tasks share
     SHOPFLOOR_SIZE     tiny, nano or micro                                    (default: nano)
 

@@ -156,9 +156,10 @@ def test_every_query_answers(server: str, asked: httpx.Client) -> None:
     """Each panel's with at least one figure; each rule's is answered, and each metric it names is there."""
     leave_traces()
     with httpx.Client(base_url=f"http://{server}", trust_env=False, timeout=60) as client:
+        named = client.get("/v1/models").json()["data"][0]["id"]
         for _ in range(3):
             message = {"role": "user", "content": "act:"}
-            body = {"model": "m", "messages": [message], "max_tokens": 4}
+            body = {"model": named, "messages": [message], "max_tokens": 4}
             assert client.post("/v1/chat/completions", json=body).status_code == 200
             assert until(asked, "shopfloor_requests_total")
             assert until(asked, 'rate(shopfloor_requests_total{status="200"}[15s])')
