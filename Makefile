@@ -10,7 +10,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 SCALE ?= 1
-export DEFAULT_TASK := Change my sign-off to "Kind regards, Heidi Shah".
+export DEFAULT_TASK := Comment "I will call back." on the ticket "Scanner needs an update".
 
 # Named after what it was made from, so that a changed dependency sets up again and nothing else does.
 STAMP := $(VENV)/.set-up-$(shell cat pyproject.toml constraints.txt setup.sh | sha256sum | cut -c 1-16)

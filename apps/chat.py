@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tools.rules import Rules
 
 QUIT = ("quit", "exit", "q")
-EXAMPLE = 'Change the language to "English".'
+EXAMPLE = 'Open the customer "Tina Torres".'
 Opening = Callable[
     [argparse.Namespace, AsyncExitStack, "Rules", Interrupt],
     Coroutine[Any, Any, "tuple[Trail, Observation, Place]"],

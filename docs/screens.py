@@ -22,8 +22,8 @@ from rich.text import Text
 WIDTH, HEIGHT = 96, 56
 SECONDS = 900.0  # for an answer; a busy machine takes its time
 SAID = (  # what is typed, one after the other, each once the prompt is there again
-    'Change the language to "English".',
-    'Change the language to "Deutsch".',
+    'Search for "Torres".',
+    'Search for "Nilsson".',
     "/memory",
     "/undo",
 )

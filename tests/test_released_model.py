@@ -21,15 +21,15 @@ pytestmark = pytest.mark.timeout(300)
 
 # What must have changed in the database, and nothing else; for what changes nothing, the page seen last.
 WANTED: dict[str, Change | str] = {
-    'Change my sign-off to "Kind regards, Heidi Shah".': Change.of(
-        "settings", 1, signature="Kind regards, Heidi Shah"
-    ),
     'Comment "I will call back." on the ticket "Scanner needs an update".': Change.of(
         "comments", None, ticket=3, author=1, text="I will call back."
     ),
     'Open the customer "Tina Torres".': "/customers/5",
     'Show only the tickets with severity "urgent".': "/tickets?state=&priority=urgent",
-    'Change the language to "English".': Change.of("settings", 1, language="en"),
+    'Set the priority of the ticket "Scanner needs an update" to "urgent".': Change.of(
+        "tickets", 3, priority="urgent"
+    ),
+    'Search for "Torres".': "/customers?q=Torres",
 }
 
 
