@@ -79,15 +79,19 @@ class Desk:
         except MemoryDown as error:
             return job.say("memory", f"not available: {error}")
         for hit in hits:
-            if hit.score < RELEVANT:
-                continue
-            text = hit.text
+            text, values = hit.text, None
             if hit.kind == "program":
                 lifted = parse_lifted(text)
-                values = lifted.fit(shorten(job.goal, 600))
-                if values is not None and hit.source == site_of(job.observation.url) and not self.replay:
+                values = (
+                    lifted.fit(shorten(job.goal, 600)) if hit.source == site_of(job.observation.url) else None
+                )
+                if values is not None and not self.replay:
                     self.replay = lifted.filled(values)
                 text = f"# {lifted.said({})}\n{lifted.filled({})}"  # as the coder has learnt to read it
+            if (
+                hit.score < RELEVANT and values is None
+            ):  # a short goal is mostly its values: its wording says more
+                continue
             told = text.removeprefix("# ").splitlines()[0] if hit.kind == "program" else text
             job.say("memory", f"{hit.kind} from {hit.source}: {shorten(told, 100)}")
             assert self.recalled is not None
