@@ -390,9 +390,7 @@ def test_an_answer_begins_as_it_was_learnt(model: Trained) -> None:
     """SmolVLM writes `Assistant: done` and has learnt the space as part of the first word: an answer under a
     grammar begins with those same tokens, and the space is not in the text."""
     engine = Engine(model.merged)
-    assert (
-        lead(engine.processor) == engine._lead == (" " if "Idefics3" in type(engine.model).__name__ else "")
-    )
+    assert lead(engine.processor) == engine.lead == (" " if "Idefics3" in type(engine.model).__name__ else "")
     heard: list[str] = []
     choices = ["done", "not yet: more to do"]
     [answer] = engine.generate(
@@ -401,7 +399,7 @@ def test_an_answer_begins_as_it_was_learnt(model: Trained) -> None:
     assert answer.text in choices and "".join(heard) == answer.text
     [only] = engine.generate(asking("?"), [PICTURE], choices=["done"])
     assert only.text == "done" and only.confidence == 1.0
-    assert only.completion_tokens == len(engine.processor.tokenizer(engine._lead + "done").input_ids)
+    assert only.completion_tokens == len(engine.processor.tokenizer(engine.lead + "done").input_ids)
 
 
 @pytest.mark.parametrize("model", [qwen], indirect=True)
