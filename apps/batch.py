@@ -161,12 +161,16 @@ class Batch:
 
     def _start(self, job: Job, answers: list[Answer], logits: Any, cache: Any) -> None:
         forward, length = self._engine.forward, len(job.question.ids)
-        kept = forward.keep(cache)
-        caches = [cache]
-        for _ in answers[1:]:
-            caches.append(forward.fork(kept if kept is not None else cache, length))
-        if kept is not None:
-            self._engine.kept.add(job.question, kept)
+        try:
+            kept = forward.keep(cache)
+            caches = [cache]
+            for _ in answers[1:]:
+                caches.append(forward.fork(kept if kept is not None else cache, length))
+            if kept is not None:
+                self._engine.kept.add(job.question, kept)
+        except Exception as error:  # no memory for so many copies, for instance
+            job.fail(error)
+            return
         for index, (answer, own) in enumerate(zip(answers, caches, strict=True)):
             self._go_on(_Row(job, index, answer, [], own), logits)
 

@@ -74,7 +74,9 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError(f"others can reach {args.host}: set {KEYS}, or listen on 127.0.0.1")
     if not args.with_parent:
         found = load()
-        args.upstream = args.upstream or found.upstream_url
+        if args.model and args.upstream:
+            raise SettingsError("give --model or --upstream, not both")
+        args.upstream = args.upstream or (None if args.model else found.upstream_url)
         args.upstream_model = args.upstream_model or found.upstream_model
         if args.upstream and not args.upstream_model:
             raise SettingsError("name the upstream's model with --upstream-model")

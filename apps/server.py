@@ -29,9 +29,10 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from apps.asked import Asked, Body, Refused, read
-from apps.engine import Cancelled, Completion
+from apps.engine import Completion
 from apps.serving import wire
 from apps.serving.answers import Answers, Ticket
 from apps.serving.champion import Champion
@@ -120,7 +121,8 @@ def create_app(desk: Desk) -> FastAPI:
             in_hand -= 1
             metrics.in_flight.dec()
             metrics.requests.labels(str(status)).inc()
-            metrics.duration.observe(time.perf_counter() - began)
+            if status == 200:
+                metrics.duration.observe(time.perf_counter() - began)
 
         try:
             who = await with_key(request)
@@ -218,7 +220,7 @@ async def _first(ticket: Ticket, request: Request) -> tuple[int, str] | None:
     try:
         await asyncio.wait({words, left}, return_when=asyncio.FIRST_COMPLETED)
         if not words.done():
-            raise Cancelled
+            raise ClientDisconnect
         first: tuple[int, str] | None = words.result()
         if first is None:
             await ticket.answer

@@ -147,7 +147,7 @@ def fewest(setup: Setup, answer_p95: float, hours: float = 4.0) -> tuple[Setup, 
             if outcome.kept_up and outcome.browsers_busy < 0.85:
                 break
             browsers = math.ceil(browsers * 1.4)
-        if outcome.kept_up and outcome.answer_p95 <= answer_p95:
+        if outcome.kept_up and outcome.browsers_busy < 0.85 and outcome.answer_p95 <= answer_p95:
             return tried, outcome
         servers += max(1, servers // 8)
 

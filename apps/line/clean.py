@@ -42,4 +42,4 @@ def unfit(episode: Episode) -> str:
         return ""
     if episode.ended == "error":
         return "broke off"
-    return "unjudged" if episode.policy in ("team", "desktop") else ""
+    return "unjudged" if episode.policy in ("team", "desktop", "replay") else ""

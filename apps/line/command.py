@@ -119,7 +119,8 @@ def _turns(args: argparse.Namespace) -> int:
 
 def _tried(stage: str, turn: Turn) -> None:
     """A stage, tried again where that may help. Raises LineFailed."""
-    from apps.line.runner import WRONG_USE, LineFailed, start
+    from apps.line.plan import WRONG_USE
+    from apps.line.runner import LineFailed, start
 
     for attempt in range(1, TRIES + 1):
         try:

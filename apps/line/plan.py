@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+WRONG_USE = 2  # the exit code that trying again does not mend
 STAGES = ("ingest", "generate", "pretrain", "sft", "rft", "evaluate", "promote", "deploy")
 
 

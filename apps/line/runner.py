@@ -33,8 +33,6 @@ from apps.line.plan import DIALS, STAGES, Turn
 from tools.lifeline import die_with_parent
 from tools.settings import home
 
-WRONG_USE = 2  # the exit code that trying again does not mend
-
 
 class LineFailed(RuntimeError):
     """A stage did not come to its end; `code` is its exit code, negative for a signal."""

@@ -130,7 +130,7 @@ def sft(turn: Turn, given: Given, folder: Path) -> Result:
 
 
 def rft(turn: Turn, given: Given, folder: Path) -> Result:
-    """Trained again on its own verified successes, on training tasks that no turn before had."""
+    """Trained again on its own verified successes, on training tasks that none of the 39 turns before had."""
     from apps import runs
     from training.registry import label
     from training.rft import RoundFailed
@@ -138,13 +138,15 @@ def rft(turn: Turn, given: Given, folder: Path) -> Result:
 
     start = given["sft"]
     plan, recipe = _sampling(turn), Recipe(turn.dial.rft_steps, turn.dial.batch, 1e-4, seed=turn.number)
+    out = folder / "rounds"  # the run keeps a result.json of its own, which is not the stage's
+    out.mkdir(exist_ok=True)
     try:
         done = runs.rft(
             Path(start["model"]),
             plan,
             recipe,
             [Path(part) for part in given["generate"]["data"]],
-            folder,
+            out,
             validate=turn.dial.validate,
             workers=turn.workers,
         )
@@ -164,8 +166,8 @@ def _sampling(turn: Turn) -> Any:
 
 
 def evaluate(turn: Turn, given: Given, folder: Path) -> Result:
-    """Candidate and champion on the same held-out tasks; each turn has tasks of its own, so that no model is
-    chosen by what it was chosen by before. Where no champion counts, random actions stand in for it."""
+    """Candidate and champion on the same held-out tasks; each of 800 turns has tasks of its own, so that no
+    model is chosen by what it was chosen by before. Where no champion counts, random actions stand in."""
     import argparse
 
     from apps import evaluate as command
@@ -210,10 +212,10 @@ def promote(turn: Turn, given: Given, folder: Path) -> Result:
     from training import registry
 
     version = str(given["rft"]["version"])
-    if registry.alias(registry.CHAMPION) == version:  # killed after that, and before it was noted
-        return {"promoted": True, "reason": "promoted before", "version": version}
     if registry.same_weights(registry.resolve(version), Path(turn.champion or registry.RELEASED)):
         return {"promoted": False, "reason": "refused: it is the champion", "version": version}
+    if registry.alias(registry.CHAMPION) == version:  # killed after that, and before it was noted
+        return {"promoted": True, "reason": "promoted before", "version": version}
     both = json.loads(Path(given["evaluate"]["reports"]).read_text())
     if not turn.champion:  # the judge wants two of a kind; here chance is the one to beat
         both["champion"] = [report | {"policy": "model"} for report in both["champion"]]
@@ -246,9 +248,11 @@ def deploy(turn: Turn, given: Given, folder: Path) -> Result:
                 model=endpoint.model, messages=[{"role": "user", "content": asked}], max_tokens=24
             )
             await client.close()
-        return endpoint.model, answer.choices[0].message.content or ""
+        return answer.system_fingerprint or "", answer.choices[0].message.content or ""
 
     served, answer = asyncio.run(ask())
+    if served != registry.label(champion):
+        raise StageFailed(f"the server answers with {served or 'unnamed weights'}, not with the champion's")
     result = {
         "champion": registry.alias(registry.CHAMPION) or "the released model",
         "label": registry.label(champion),

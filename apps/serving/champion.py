@@ -51,6 +51,7 @@ class Champion:
 
     async def watch(self) -> None:
         """Take over new champions, for ever. One that can't be loaded is logged; the present one stays."""
+        said = ""  # what went wrong last: looked for each second, it is told once
         while self._follow is not None:
             await asyncio.sleep(LOOK)
             try:
@@ -59,8 +60,9 @@ class Champion:
                     continue
                 self._known = folder
                 new = await asyncio.to_thread(Served, folder, self._limits, self._metrics)
-            except Exception:  # a registry that is busy, files that are gone: none of it ends the serving
-                log.exception("the champion's model was not taken over; %s goes on", self.current.version)
+            except Exception as error:  # a registry that is busy, files that are gone: none ends the serving
+                if said != (said := repr(error)):
+                    log.exception("the champion's model was not taken over; %s goes on", self.current.version)
                 continue
             former, self.current = self.current, new
             self._metrics.serves(self._model_id, new.version)

@@ -5,11 +5,12 @@ answer comes back as it is, streamed or not. Its refusals (4xx) are the client's
 that it can't be reached, or fails, is a 503 with Retry-After. What we have beyond OpenAI's (`confidence`, a
 grammar) is there as far as the upstream has it; vLLM takes `structured_outputs`.
 
-Not covered: several upstreams, and their caches.
+Not covered: several upstreams, their caches, and ending their work on an answer whose client has gone.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable
@@ -29,7 +30,7 @@ class Upstream:
     """One endpoint, by its URL that ends in /v1, and its name for the model."""
 
     def __init__(self, url: str, model: str, limits: Limits) -> None:
-        self.url, self.model = url.rstrip("/"), model
+        self.url, self.model, self._seconds = url.rstrip("/"), model, limits.seconds
         key = os.environ.get(KEY, "").strip()
         local = httpx.URL(url).host in ("127.0.0.1", "localhost", "::1")  # no proxy can reach those
         self._client = httpx.AsyncClient(
@@ -47,11 +48,12 @@ class Upstream:
             answer = await self._client.send(request, stream=True)
             if answer.status_code != 200 or not stream:
                 try:
-                    content = await answer.aread()
+                    async with asyncio.timeout(self._seconds):
+                        content = await answer.aread()
                 finally:
                     await answer.aclose()
                 return _whole(answer, content, leave)
-        except httpx.HTTPError as error:  # its message names the URL, never the key
+        except (httpx.HTTPError, TimeoutError) as error:  # its message names the URL, never the key
             raise _down(f"the upstream can't be asked ({type(error).__name__})") from error
         return StreamingResponse(_passed(answer, leave), media_type="text/event-stream")
 

@@ -12,10 +12,8 @@ Not covered: what a stage does and keeps (`apps/line/`), which knows nothing of 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -32,9 +30,8 @@ from prefect.artifacts import create_markdown_artifact  # noqa: E402
 from prefect.runtime import flow_run  # noqa: E402
 from prefect.states import Completed, State  # noqa: E402
 
-from apps.line.plan import STAGES  # noqa: E402  (standard library only)
-
-WRONG_USE = 2  # an exit code that trying again does not mend
+from apps.line.plan import STAGES, WRONG_USE  # noqa: E402  (standard library only)
+from tools.lifeline import die_with_parent  # noqa: E402  (standard library only)
 
 
 class StageFailed(RuntimeError):
@@ -50,19 +47,13 @@ def _may_mend(task: Any, run: Any, state: State[Any]) -> bool:
     return getattr(error, "code", 1) not in (WRONG_USE, 130)
 
 
-def _with_parent() -> None:
-    """A stage dies with the flow that was killed (PR_SET_PDEATHSIG of prctl(2))."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-
-
 @task(task_run_name="{name}", retries=2, retry_delay_seconds=[5, 50], retry_condition_fn=_may_mend)
 def stage(name: str, command: list[str]) -> Any:
     """One stage; its result, as a state that says whether anything had to be done."""
     environment = os.environ | {"SHOPFLOOR_PREFECT_RUN": flow_run.get_id() or ""}
     words = [*command, "--only", name, "--json"]
     ran = subprocess.run(
-        words, cwd=os.getcwd(), env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=_with_parent
+        words, cwd=os.getcwd(), env=environment, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent
     )
     if ran.returncode:
         raise StageFailed(name, ran.returncode)
