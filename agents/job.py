@@ -170,42 +170,49 @@ class Job:
             self.say("policy", f"refuse the goal: {why}")
             raise Over("refused", f"the policy refuses the goal: {why}")
 
-    async def run_program(self, program: Program) -> None:
-        """Do a straight line. A step whose target has another name now, or has moved, is healed: found by
-        what it has in common, or else by the actor, who does it or finds the way to it. What can't be healed
-        so, the actor does with all that follows."""
+    async def run_program(self, program: Program) -> bool:
+        """Do a straight line; whether it was done to its end.
+
+        A step whose target has another name now, or has moved, is healed: found by what it has in common, or
+        else by the actor, who does it or finds the way to it. What can't be healed so, the actor does with
+        all that follows.
+        """
         for step in program.steps:
             if isinstance(step, Act):
                 await self.act(step.goal)
                 if step.goal is None:
-                    return
+                    return True
                 continue
-            action, healed = await self._found(step, program.values)
-            if action is None and self.steps and self.steps[-1][1].action.final:
-                return
-            if action is not None:
-                await self.do(Decision(action, str(step)), "program")
-            elif not healed:
-                self.say("program", f"{step} is not found; the actor goes on")
-                return await self.act(None)
+            match await self._found(step, program.values):
+                case Action() as action:
+                    await self.do(Decision(action, str(step)), "program")
+                    if action.final:
+                        return True
+                case "over":
+                    return False
+                case "lost":
+                    self.say("program", f"{step} is not found; the actor goes on")
+                    await self.act(None)
+                    return True
             if self.observation.error:
                 self.say("program", f"{self.observation.error}; the actor takes over")
-                return await self.act(None)
+                await self.act(None)
+                return True
+        return True
 
-    async def _found(self, step: Action, values: Sequence[str]) -> tuple[Action | None, bool]:
-        """The step on this page, if need be after the actor has found the way there; else whether the actor
-        did the like of it in its place, which heals it."""
-        for detours in range(DETOURS + 1):
-            action = self._placed(step, values)
-            if action is not None or detours == DETOURS:
-                return action, False
+    async def _found(self, step: Action, values: Sequence[str]) -> Action | Literal["healed", "over", "lost"]:
+        """The step on this page, if need be after the actor has found the way there; or that the actor did
+        the like of it in its place, or said that all is over, or has not found it."""
+        for _ in range(DETOURS):
+            if (action := self._placed(step, values)) is not None:
+                return action
             decision = await self._healed(step)
             await self.do(decision, "actor")
-            if decision.action.final:
-                break
+            if decision.valid and decision.action.final:
+                return "over"
             if decision.action.name == step.name and self._placed(step, values) is None:
-                return None, True
-        return None, False
+                return "healed"
+        return self._placed(step, values) or "lost"
 
     def _placed(self, step: Action, values: Sequence[str]) -> Action | None:
         """The step with its targets on this page, by what they are called or else nearly so."""

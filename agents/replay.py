@@ -59,10 +59,12 @@ async def replay(
     )
     try:
         await job.begin()
-        await job.run_program(program)
+        through = await job.run_program(program)
         over = Over("done", "every step of the program was done")
         if job.steps and job.steps[-1][1].action.name == "report_infeasible":
             over = Over("not done", f"the actor says it can't be done: {job.message}")
+        elif not through:
+            over = Over("not done", f"the actor ended it before the program's end: {job.message}")
     except Over as early:
         over = early
     except (ActionError, EnvironmentDown, ModelDown) as error:

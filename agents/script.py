@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -135,13 +136,15 @@ def _given(job: Job, known: dict[Path, tuple[int, int]]) -> dict[str, bytes]:
         if folder is None:
             continue
         for path in sorted(folder.rglob("*")):
-            if path.is_symlink() or not path.is_file():
-                continue
-            size, changed = path.stat().st_size, path.stat().st_mtime_ns
-            if size <= room and known.get(path) != (size, changed):
-                known[path] = size, changed
-                found[path.relative_to(folder).as_posix()] = path.read_bytes()
-                room -= size
+            with suppress(FileNotFoundError):  # browser and applications write and rename there meanwhile
+                if path.is_symlink() or not path.is_file():
+                    continue
+                size, changed = path.stat().st_size, path.stat().st_mtime_ns
+                grown = size - known.get(path, (0, 0))[0]
+                if grown <= room and known.get(path) != (size, changed):
+                    found[path.relative_to(folder).as_posix()] = path.read_bytes()
+                    known[path] = size, changed
+                    room -= grown
     return found
 
 

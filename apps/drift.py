@@ -26,7 +26,7 @@ from tools import settings
 if TYPE_CHECKING:
     from eval.drift import Drift, Reference
     from trajectories.episode import Episode
-    from trajectories.store import Store
+    from trajectories.store import Store, store_path
 
 DRIFTED = 3  # exit code
 
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     try:
         reference = _reference(args.reference)
-        store = Store(_episodes(args.folder or settings.home()))
+        store = Store(store_path(args.folder or settings.home()))
         found = look(reference, store, args.steps, args.windows)
     except (NoReference, StoreError, OSError) as error:
         print(f"shopfloor drift: {error}", file=sys.stderr)
@@ -99,14 +99,14 @@ def keep(reference: Reference, store: Path, found: Sequence[Drift]) -> dict[str,
 def _reference(folder: Path | None) -> Reference:
     """The reference of a folder, read again only where that has changed; else the one kept before."""
     from eval.drift import LARGEST, NoReference, Reference
-    from trajectories.store import Store
+    from trajectories.store import Store, store_path
 
     kept = settings.home() / "drift" / "reference.json.gz"
     if folder is None:
         if not kept.exists():
             raise NoReference("there is no reference yet; give the training data: --reference data/helpdesk")
         return Reference.load(kept)
-    store = Store(_episodes(folder))
+    store = Store(store_path(folder))
     digest = store.digest()
     if kept.exists():
         try:
@@ -123,27 +123,12 @@ def _reference(folder: Path | None) -> Reference:
 
 def _newest(store: Store, steps: int, windows: int) -> Iterator[list[Episode]]:
     """The newest whole windows, oldest first; only their episodes are read."""
+    from eval.drift import windows as cut
     from trajectories.catalogue import Catalogue
 
-    whole: list[list[str]] = [[]]
-    so_far = 0
-    for row in sorted(Catalogue(store).rows(), key=lambda row: row.started):
-        if row.result == "broken" or not row.steps:
-            continue
-        whole[-1].append(row.id)
-        so_far += row.steps
-        if so_far >= steps:
-            whole.append([])
-            so_far = 0
-    for ids in whole[:-1][-windows:]:
-        yield [store.load(id) for id in ids]
-
-
-def _episodes(folder: Path) -> Path:
-    """The store: the folder's `episodes`, or itself."""
-    if not folder.is_dir():
-        raise NotADirectoryError(f"no folder {folder}; give one with episodes")
-    return folder / "episodes" if (folder / "episodes").is_dir() else folder
+    rows = (row for row in Catalogue(store).rows() if row.result != "broken" and row.steps)
+    for window in list(cut(rows, steps))[-windows:]:
+        yield [store.load(row.id) for row in window]
 
 
 def _show(found: list[Drift], steps: int) -> None:

@@ -170,9 +170,9 @@ def _suite(report: Mapping[str, Any], before: Mapping[str, Any] | None) -> dict[
 
 
 def _stores(folders: Sequence[Path]) -> list[Store]:
-    from trajectories.store import Store
+    from trajectories.store import Store, store_path
 
-    return [Store(f / "episodes" if (f / "episodes").is_dir() else f) for f in folders]
+    return [Store(store_path(folder)) for folder in folders]
 
 
 def _attempts(store: Store, model: str) -> list[Row]:

@@ -165,7 +165,7 @@ class Session:
         self.observation = result.final
         self.last = goal, result, episode
         good = result.outcome == "done"
-        if self.trial is not None:
+        if self.trial is not None and result.outcome in ("done", "not done"):  # else the person ended it
             trial, session = self.trial
             await asyncio.to_thread(trial.record, session, ident, "reviewer", good)
         self.terminal.say(f"{result.outcome:>8}  {result.reason}", "bold green" if good else "bold red")

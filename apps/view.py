@@ -44,12 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM."""
-    from trajectories.store import Store, StoreError
+    from trajectories.store import Store, StoreError, store_path
 
     if args.animate is not None:
         return _animate(args)
     try:
-        paths = [_store_path(folder) for folder in args.folders]
+        paths = [store_path(folder) for folder in args.folders]
         if empty := [str(path) for path in paths if not any(path.glob("*/episode.json"))]:
             print(f"shopfloor view: no episodes in {', '.join(empty)}; generate some first", file=sys.stderr)
             return 1
@@ -95,16 +95,6 @@ def _animate(args: argparse.Namespace) -> int:
     )
     print(said, file=sys.stdout if args.json else sys.stderr)
     return 0
-
-
-def _store_path(folder: Path) -> Path:
-    """The store: the folder's `episodes`, or itself. Raises OSError that says what to do."""
-    if not folder.exists():
-        raise FileNotFoundError(f"no folder {folder}; give one that `generate` or `eval` had as --out")
-    if not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is not a folder; give the one that holds the episodes")
-    inside = folder / "episodes"
-    return inside if inside.is_dir() else folder
 
 
 def _serve(stores: list[Store], listener: socket.socket, args: argparse.Namespace) -> None:

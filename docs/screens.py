@@ -50,8 +50,11 @@ def main() -> None:
         chat = shlex.join([sys.executable, "-m", "apps.main", "chat"])
         size = ("-x", str(WIDTH), "-y", str(HEIGHT))
         root = Path(__file__).parents[1]
-        alone = f"unset SHOPFLOOR_HOME; cd {folder}; PYTHONPATH={root}"  # a new user's, nothing remembered
-        tmux("new-session", "-d", "-s", "chat", *size, f"{alone} {chat}; sleep 9")
+        # A new user's: nothing remembered, nothing set.
+        alone = (
+            f"unset ${{!SHOPFLOOR_*}}; cd {shlex.quote(folder)}; PYTHONPATH={shlex.quote(str(root))} {chat}"
+        )
+        tmux("new-session", "-d", "-s", "chat", *size, shlex.join(["bash", "-c", f"{alone}; sleep 9"]))
         try:
             until_asked(1)
             for number, line in enumerate(SAID, 2):

@@ -29,7 +29,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -41,7 +41,7 @@ ALPHA = 0.001  # chance that a window alarms where nothing has changed
 DISTANCE = 0.2  # of two distributions, below which no alarm is raised however sure it is
 SHARE = 0.15  # the same for a difference of success
 COMMON = 0.01  # of the reference; rarer roles and actions, and new ones, are counted together
-FEWEST = 5  # values of a figure on either side, for a test
+FEWEST = 5  # values of a figure on either side, for a test; a window of fewer episodes: as many
 LARGEST = 500  # episodes of a reference
 SMALL = (64, 48)  # pixels that a screenshot's statistics are taken from
 
@@ -151,9 +151,22 @@ def samples(episodes: Iterable[Episode]) -> Iterator[Sample]:
             )
 
 
-def windows(live: Iterable[Sample], steps: int = WINDOW) -> Iterator[tuple[Sample, ...]]:
+class Timed(Protocol):
+    """An episode, as far as cutting windows goes: a sample, or a catalogue's row."""
+
+    @property
+    def started(self) -> str: ...
+
+    @property
+    def steps(self) -> int: ...
+
+
+T = TypeVar("T", bound=Timed)
+
+
+def windows(live: Iterable[T], steps: int = WINDOW) -> Iterator[tuple[T, ...]]:
     """Live episodes in order, cut where `steps` are reached; a rest that is shorter is no window."""
-    found: list[Sample] = []
+    found: list[T] = []
     for sample in sorted(live, key=lambda sample: sample.started):
         found.append(sample)
         if sum(s.steps for s in found) >= steps:

@@ -1,7 +1,7 @@
 """Which of two variants does better, asked after every outcome and still wrong no more often than `alpha`.
 
     found = Comparison(share=0.5).after(outcomes)      # (variant is the second, success) in order of time
-    if found.decided: ...
+    if found.winner: ...
 
 A fixed-sample test that is looked at again and again is wrong far more often than it says. This one bets:
 capital that starts at 1 and can be expected to stay there if the difference were what is assumed, so that it

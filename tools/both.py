@@ -13,7 +13,7 @@ Not covered: a clipboard between the two. What is copied out of a page is read t
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from types import TracebackType
 
@@ -23,6 +23,7 @@ from tools.desktop import DesktopEnvironment, Desktops
 from tools.environment import EnvironmentDown, Start
 from tools.observation import Observation, Table
 from tools.x11.applications import DESKTOP
+from tools.x11.screen import LOST
 
 
 class Boths:
@@ -79,7 +80,8 @@ class Both:
             if self._front is self.desktop:
                 action = Action("tab_focus", (index - pages,))
             elif pages == 1:
-                return self._seen(await self.page.observe())
+                seen = self._seen(await self.page.observe())
+                return seen if index == 0 else replace(seen, error=f"there is no tab {index:g}")
         return self._seen(await self._front.step(action))
 
     async def observe(self) -> Observation:
@@ -96,5 +98,8 @@ class Both:
         on_page = self._front is self.page
         if on_page:
             self._pages = look.tabs or (look.title,)
-        tabs = (*self._pages, *self.desktop.titles())
+        titles: tuple[str, ...] = ()
+        with suppress(*LOST):  # a display that has gone is found out when something is done there
+            titles = tuple(self.desktop.titles())
+        tabs = (*self._pages, *titles)
         return replace(look, tabs=tabs, tab=look.tab if on_page else look.tab + len(self._pages))

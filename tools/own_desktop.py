@@ -31,6 +31,7 @@ from tools.x11.input import Halted
 from tools.x11.own import OwnSession
 from tools.x11.screen import LOST, Screen
 from tools.x11.watch import Watch
+from tools.x11.windows import Window
 
 FRONT_SECONDS = 3.0  # for a window to come back to the front
 NOTICE_SECONDS = 0.02
@@ -111,14 +112,15 @@ class OwnDesktop(DesktopEnvironment):
             await self._back_in_front()
         await super().act(action)
 
+    def suits(self, window: Window | None) -> None:
+        if window is not None and window.pid in lineage(os.getpid()):
+            raise ActionFailed("that is the window that this command was started from; open another first")
+        super().suits(window)
+
     async def _back_in_front(self) -> None:
         """What the person did meanwhile, such as answering a question, has taken the window's place."""
         windows, was = self.screen.windows, self._front_was
-        own = {*lineage(os.getpid())}
-        if any(window.id == was and window.pid in own for window in windows.stacked()):
-            raise ActionFailed(
-                "in front is the window that this command was started from; open another first"
-            )
+        self.suits(next((window for window in windows.stacked() if window.id == was), None))
         if not was or windows.active() == was:
             return
         loop = asyncio.get_running_loop()

@@ -62,10 +62,11 @@ class Trial:
 
     def record(self, session: str, task: str, source: Source, success: bool) -> None:
         """Keep how a session's task went; the same source's later word replaces its earlier one, not its
-        place in time."""
+        place in time. What ends after the trial's end is no part of it."""
         with _open() as database:
             database.execute(
-                "INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET success = ?",
+                "INSERT INTO outcomes SELECT ?, ?, ?, ?, ?, ?, ? FROM trials WHERE id = ? AND ended IS NULL "
+                "ON CONFLICT DO UPDATE SET success = ?",
                 (
                     self.id,
                     task,
@@ -74,6 +75,7 @@ class Trial:
                     self.variant(session),
                     success,
                     time.time(),
+                    self.id,
                     success,
                 ),
             )

@@ -231,6 +231,16 @@ class Store:
                 shutil.rmtree(left, ignore_errors=True)
 
 
+def store_path(folder: Path) -> Path:
+    """Where a folder's store is: its `episodes`, or itself. Raises OSError that says what to do."""
+    if not folder.exists():
+        raise FileNotFoundError(f"no folder {folder}; give one that `generate` or `eval` had as --out")
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is not a folder; give the one that holds the episodes")
+    inside = folder / "episodes"
+    return inside if inside.is_dir() else folder
+
+
 def alive(pid: int) -> bool:
     """Whether a process of this machine is there."""
     try:

@@ -99,6 +99,7 @@ async def test_ones_own_screen_is_asked_about(tmp_path: Path) -> None:
         titles = [windows.title(id) for id in windows.ids()]
         assert any(title.startswith("*Untitled") for title in titles), titles
         for window in windows.stacked():
+            assert window.pid > 1  # 0 would be this test's own group
             os.kill(window.pid, signal.SIGKILL)
     finally:
         display.close()

@@ -20,7 +20,7 @@ from tools.environment import ActionFailed, Start, origin
 from tools.observation import Box, Element, Observation, shorten
 from tools.x11 import accessibility
 from tools.x11.accessibility import topmost
-from tools.x11.applications import DESKTOP, name_of
+from tools.x11.applications import DESKTOP, TERMINALS, name_of
 from tools.x11.atspi import Node, Silent, State
 from tools.x11.layout import FIELDS, Item
 from tools.x11.screen import Screen
@@ -88,7 +88,22 @@ class Acting(ABC):
         top = topmost(self.screen.windows.stacked(), x, y)
         if top is None or not (top.popup if item.popup else top.id == item.window):
             raise ActionFailed(f"{self._say(ref)} is covered by {quote(top.title if top else 'nothing')}")
+        self.suits(top)
         return x, y
+
+    def suits(self, window: Window | None) -> None:
+        """Raises ActionFailed where nothing is to be done in a window. The policy judges by the window in
+        front, so in a terminal behind it, where a line is a command, nothing is typed or clicked."""
+        if window is None or window.popup or window.id == self.screen.windows.active():
+            return
+        if self._called(window) in TERMINALS:
+            raise ActionFailed(f"{quote(window.title)} is not in front; bring it there first")
+
+    def _pixels(self, x: float, y: float) -> tuple[float, float]:
+        """A point given in thousandths, where what lies there may be acted on."""
+        point = self._start.pixels(x, y)
+        self.suits(topmost(self.screen.windows.stacked(), *point))
+        return point
 
     async def _place(self, ref: int, item: Item) -> Box:
         box = await accessibility.place(self.screen.atspi, item)
@@ -192,6 +207,7 @@ class Acting(ABC):
     async def _press(self, target: Target, key: str) -> None:
         ref, item = self._item(target)
         assert item.node is not None
+        self.suits(next((w for w in self.screen.windows.stacked() if w.id == item.window), None))
         if self.screen.windows.active() != item.window and not item.popup:
             self.screen.windows.focus(item.window)
             await self.settle()
@@ -254,7 +270,7 @@ class Acting(ABC):
         return next((w for w in self.screen.windows.stacked() if w.id == active), None)
 
     async def _mouse_click(self, x: float, y: float) -> None:
-        self._mouse = self._start.pixels(x, y)
+        self._mouse = self._pixels(x, y)
         self.screen.input.click(*self._mouse)
 
     async def _mouse_move(self, x: float, y: float) -> None:
@@ -262,12 +278,12 @@ class Acting(ABC):
         self.screen.input.move(*self._mouse)
 
     async def _mouse_path(self, points: tuple[float, ...]) -> None:
-        way = [self._start.pixels(x, y) for x, y in zip(points[::2], points[1::2], strict=True)]
+        way = [self._pixels(x, y) for x, y in zip(points[::2], points[1::2], strict=True)]
         await self.screen.input.drag(way)
         self._mouse = way[-1]
 
     async def _mouse_drag_and_drop(self, from_x: float, from_y: float, to_x: float, to_y: float) -> None:
-        await self._drag(self._start.pixels(from_x, from_y), self._start.pixels(to_x, to_y))
+        await self._drag(self._pixels(from_x, from_y), self._pixels(to_x, to_y))
 
     async def _goto(self, url: str) -> None:
         where = origin(url if ":" in url else f"app:{url}")

@@ -51,6 +51,7 @@ class Watch:
         self._since = 0.0  # when `begin` was; 0: at rest
         self._ready = threading.Event()
         self._failed: Exception | None = None
+        self._ended = False  # nobody watches any more
         self._wake, self._waker = os.pipe()
         self._thread = threading.Thread(target=self._run, args=(display,), name="watch", daemon=True)
         self._thread.start()
@@ -74,7 +75,9 @@ class Watch:
         self._tell(b"u")
 
     def may(self) -> None:
-        """Raises Halted where the person has taken over, or nobody has begun."""
+        """Raises Halted where the person has taken over, or nobody has begun, or nobody watches."""
+        if self._ended:
+            raise Halted("your hands can't be watched any more")
         if self.how or not self.acting:
             raise Halted(self.how or "nothing is done on your screen now")
 
@@ -107,10 +110,13 @@ class Watch:
             return
         finally:
             self._ready.set()
-        with suppress(ConnectionClosedError, OSError):
-            while self._turn():
-                pass
-            self._display.close()
+        try:
+            with suppress(ConnectionClosedError, OSError):
+                while self._turn():
+                    pass
+                self._display.close()
+        finally:
+            self._ended = True
 
     def _turn(self) -> bool:
         """Take in what has come; False at the end."""
