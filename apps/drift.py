@@ -26,7 +26,7 @@ from tools import settings
 if TYPE_CHECKING:
     from eval.drift import Drift, Reference
     from trajectories.episode import Episode
-    from trajectories.store import Store, store_path
+    from trajectories.store import Store
 
 DRIFTED = 3  # exit code
 
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from eval.drift import NoReference
-    from trajectories.store import Store, StoreError
+    from trajectories.store import Store, StoreError, store_path
 
     if args.steps < 1 or args.windows < 1:
         print("shopfloor drift: --steps and --windows must be at least 1", file=sys.stderr)

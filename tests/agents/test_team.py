@@ -143,6 +143,13 @@ async def test_a_program_runs_without_the_actor_and_drift_is_healed_by_it() -> N
     ]  # fmt: skip
 
 
+async def test_a_program_ends_at_its_last_word() -> None:
+    """What it says at the end is the end, whatever stands after it."""
+    run = start({"plan:": ['send_msg_to_user("done")\nclick(button("Save"))']})
+    result = await run.go("Save nothing")
+    assert does(result) == [f"program: {DONE}"] and not run.env.saved and not run.server.texts("act:")
+
+
 async def test_what_worked_is_remembered_and_replayed_without_a_coder(tmp_path: Path) -> None:
     """The second time the same goal here costs no planning, nor does one like it with another value; what is
     said otherwise shows the coder the program."""

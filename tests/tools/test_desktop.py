@@ -21,6 +21,7 @@ from tools.desktop import DesktopEnvironment, Desktops
 from tools.environment import EnvironmentDown, Start
 from tools.observation import Observation
 from tools.x11 import session
+from tools.x11.accessibility import topmost
 from tools.x11.session import INSIDE, Session, boxes, missing
 
 PROGRAMS = {"zenity": "zenity", "mousepad": "mousepad", "xterm": "xterm"}
@@ -60,6 +61,27 @@ async def opened(env: DesktopEnvironment, title: str) -> Observation:
             break
         await asyncio.sleep(0.2)
     return seen
+
+
+async def test_a_terminal_behind_is_not_acted_in(env: DesktopEnvironment, tmp_path: Path) -> None:
+    """The policy judges by the window in front, so a click on a terminal behind it is refused; in front it is
+    done."""
+    apps = ("app:xterm", "app:mousepad")
+    await env.reset(Start("app:xterm", apps, viewport=(1200, 900), files=str(tmp_path)))
+    await do(env, 'goto("app:mousepad")')
+    windows = env.screen.windows
+    front = env._front()
+    assert front is not None and env._called(front) == "app:mousepad"
+    spots = ((x, y) for x in range(10, 1000, 10) for y in range(10, 1000, 10))
+    over = (
+        spot
+        for spot in spots
+        if (top := topmost(windows.stacked(), *env._start.pixels(*spot))) and env._called(top) == "app:xterm"
+    )
+    x, y = next(over)
+    seen = await env.step(parse(f"mouse_click({x}, {y})"))
+    assert seen.error is not None and "is not in front" in seen.error
+    await do(env, 'goto("app:xterm")', f"mouse_click({x}, {y})")
 
 
 async def test_an_editor_is_read_and_written(env: DesktopEnvironment, tmp_path: Path) -> None:

@@ -34,8 +34,10 @@ def test_one_trial_at_a_time() -> None:
     first = begin("1", "2", 0.5)
     with pytest.raises(TrialError, match="running already"):
         begin("1", "3", 0.5)
+    first.record("s", "t", "reviewer", True)
     first.end("2")
-    assert running() is None
+    first.record("s", "late", "reviewer", True)
+    assert running() is None and len(first.outcomes()) == 1  # a session that goes on is no part of it
     ended = latest()
     assert ended is not None and (ended.id, ended.winner) == (first.id, "2")
     assert begin("2", "3", 0.5).id != first.id
