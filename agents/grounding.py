@@ -1,4 +1,5 @@
-"""A goal with marks at what of it is on the page: string matching that a small model should not have to do.
+"""A goal with marks at what of it is on the page or was done: string matching that a small model should not
+have to do.
 
     goal: Add a client with name[1] "Sofia I. Marin"[=1], telephone[2] "+44 20 555" and e-mail "a@x.org".
     goal: Make the case "Badge crashes"[12] "P1"[@5].
@@ -9,11 +10,12 @@
     [@2]  it offers that among its options
     [~2]  its name contains that (for what the goal has in quotes and nothing is called)
     [+]   it can be read on the page
+    [did] it was typed or chosen, or what was acted on is called that
 
 What has no mark is not in sight: to be typed, or to be found elsewhere. Only the goal's own words are
-marked, and nothing of the page is put in but refs, so no page can write into a goal. The idea is that of
-value linking in text-to-SQL (BRIDGE, https://arxiv.org/abs/2012.12627), where a question is marked with a
-database's cells.
+marked, and nothing of the page is put in but refs, so no page can write into a goal; a mark never stands
+inside a value (`ada@desk.example`). The idea is that of value linking in text-to-SQL (BRIDGE,
+https://arxiv.org/abs/2012.12627), where a question is marked with a database's cells.
 
 Not covered: other words for the same thing ("mail" for "E-mail"), which the model has to know.
 """
@@ -22,12 +24,15 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from tools.actions import Action
 from tools.observation import MAX_ELEMENTS, MAX_OPTIONS, Element, Observation
 
 WORD = re.compile(r"\{\{\w+\}\}|\w+|[^\w\s]")  # {{password}} is one word, so nothing is written into it
 QUOTED = re.compile(r'"([^"]+)"')
+GLUED_BEFORE, GLUED_AFTER = re.compile(r"\w[.@/+'-]$"), re.compile(r"[.@/+'-]\w")  # a word goes on there
+DID = "did"
 SHOWN = ("checked", "selected", "pressed")
 MOST = 3  # elements named at one place
 LONGEST = 24  # words of a phrase
@@ -39,11 +44,12 @@ COMMON = frozenset(
 Words = tuple[str, ...]
 
 
-def mark(goal: str, page: Observation) -> str:
-    """The goal with a mark behind each run of its words that is on the page, longest runs first."""
+def mark(goal: str, page: Observation, history: Sequence[Action] = ()) -> str:
+    """The goal with a mark behind each run of its words that is on the page or in what was done (`history`),
+    longest runs first."""
     found = list(WORD.finditer(goal))
     words = [m[0].casefold() for m in found]
-    phrases = _phrases(page)
+    phrases = _phrases(page, history)
     longest = min(LONGEST, max(map(len, phrases), default=0))
     quotes = {m.start(1): m for m in QUOTED.finditer(goal)}
     marks: list[tuple[int, str]] = []  # where to write what
@@ -58,8 +64,8 @@ def mark(goal: str, page: Observation) -> str:
             end = found[at + length - 1].end()
             in_quotes = goal[start - 1 : start] == '"' == goal[end : end + 1]
             said = phrases.get(tuple(words[at : at + length]))
-            if said and (in_quotes or length > 1 or _telling(words[at])):
-                marks.append((end + in_quotes, " ".join(said[:MOST])))
+            if said and (in_quotes or length > 1 or _telling(words[at])) and not _glued(goal, start, end):
+                marks.append((end + in_quotes, " ".join(said)))
                 at += length
                 break
         else:
@@ -71,20 +77,19 @@ def mark(goal: str, page: Observation) -> str:
     return "".join(parts) + goal[last:]
 
 
-def _phrases(page: Observation) -> dict[Words, list[str]]:
-    """What can be read on the page, in words, with its marks."""
+def _phrases(page: Observation, history: Sequence[Action]) -> dict[Words, list[str]]:
+    """What can be read on the page and what was done, in words, with its marks."""
     phrases: dict[Words, list[str]] = defaultdict(list)
     for element in page.elements[:MAX_ELEMENTS]:
         for text, said in _texts(element):
             words = _words(text)
             if words and said not in phrases[words]:
                 phrases[words].append(said)
-    return {
-        # What can only be read says little where something of that name can be acted on.
-        words: [s for s in said if s != "+"] or said
-        for words, said in phrases.items()
-        if said
-    }
+    # What can only be read says little where something of that name can be acted on.
+    phrases = {words: ([s for s in said if s != "+"] or said)[:MOST] for words, said in phrases.items()}
+    for words in {_words(text) for action in history for text in _said(action)} - {()}:
+        phrases[words] = [DID, *phrases.get(words, ())]
+    return phrases
 
 
 def _texts(element: Element) -> Iterator[tuple[str, str]]:
@@ -97,6 +102,19 @@ def _texts(element: Element) -> Iterator[tuple[str, str]]:
     for option in element.options[:MAX_OPTIONS]:
         if option != element.value:
             yield option, f"@{element.ref}"
+
+
+def _said(action: Action) -> Iterator[str]:
+    """What was typed or chosen, and the name of what was acted on."""
+    for value in (action.label, *action.args):
+        yield from (v for v in (value if isinstance(value, tuple) else (value,)) if isinstance(v, str))
+
+
+def _glued(goal: str, start: int, end: int) -> bool:
+    """Whether this is part of a longer word, such as an address."""
+    return bool(
+        GLUED_BEFORE.search(goal[max(0, start - 2) : start]) or GLUED_AFTER.match(goal[end : end + 2])
+    )
 
 
 def _partly(quoted: str, page: Observation, phrases: dict[Words, list[str]]) -> str:

@@ -74,7 +74,8 @@ def actor_text(
     goal: str, observation: Observation, history: Sequence[Action], *, fenced: bool = False
 ) -> str:
     """The actor's question: page, what was done, goal, `act:`."""
-    return f"{_page(observation, fenced)}{_done(history)}{_marked(goal, observation, fenced)}act:"
+    done, marked = _done(history), _marked(goal, observation, history, fenced)
+    return f"{_page(observation, fenced)}{done}{marked}act:"
 
 
 def coder_text(goal: str, observation: Observation, recalled: Sequence[str], *, fenced: bool = False) -> str:
@@ -92,7 +93,8 @@ def result_review_text(
     goal: str, observation: Observation, history: Sequence[Action], *, fenced: bool = False
 ) -> str:
     """The reviewer's question after: the page at the end, what was done, goal, `check result:`."""
-    return f"{_page(observation, fenced)}{_done(history)}{_marked(goal, observation, fenced)}check result:"
+    done, marked = _done(history), _marked(goal, observation, history, fenced)
+    return f"{_page(observation, fenced)}{done}{marked}check result:"
 
 
 def messages(role: Role, text: str, screenshot: bytes | None, *, brief: bool) -> list[Message]:
@@ -119,9 +121,9 @@ def _goal(goal: str) -> str:
     return f"goal: {shorten(goal, 600)}\n"
 
 
-def _marked(goal: str, observation: Observation, fenced: bool) -> str:
-    """The goal, for our own models with marks at what of it is on the page (`grounding.py`)."""
-    return _goal(goal) if fenced else f"goal: {grounding.mark(shorten(goal, 600), observation)}\n"
+def _marked(goal: str, observation: Observation, history: Sequence[Action], fenced: bool) -> str:
+    """The goal, for our own models with marks at what of it is on the page or was done (`grounding.py`)."""
+    return _goal(goal) if fenced else f"goal: {grounding.mark(shorten(goal, 600), observation, history)}\n"
 
 
 def _done(history: Sequence[Action]) -> str:

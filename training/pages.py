@@ -34,6 +34,7 @@ from trajectories.suites import SUITES, open_suite
 ASIDES = 8  # other goals kept for each page
 PLAIN = 4  # plain questions kept for each page
 ENDS = 0.15  # share of pages that are where a goal was met
+SHORT = 0.08  # of those where one was not, though the episode is over: what a reviewer has to tell apart
 BEGUN = 0.35  # of those where something was done and more is to do: the hardest to tell what comes next on
 MISSED = 0.25  # of those where the model was wrong
 REVIEWED = 0.04  # share of other goals that the reviewer is asked about: hardly any is met
@@ -42,7 +43,10 @@ DONE = 'send_msg_to_user("done")'
 MOST = 5.0  # times as often as a task of one step
 KNOWN = 0.25  # share of its weight that a family keeps in which the model was never wrong
 LOOKING = 6  # times as often: seeing is slower to learn than reading
-PLACE = re.compile(r"\bmouse_\w+\(")  # an answer in coordinates, which 128 pixels a side are too few for
+# An answer in coordinates: 128 pixels a side are too few for more than to click about there.
+PLACE = re.compile(r"\bmouse_(?!click\()\w+\(")
+CLICK = re.compile(r"\bmouse_click\((\d+)(?:\.\d+)?, (\d+)(?:\.\d+)?\)")
+ABOUT = 20  # thousandths of the picture's side
 ASKED = re.compile(r"\n(?=did: |goal: )")  # no line of a page begins like that
 
 
@@ -63,15 +67,23 @@ class Page:
         return any(question.answer == DONE for question in self.own)
 
     @property
+    def short(self) -> bool:
+        """Whether the episode was over here and its goal not met: all there is to say is the reviewer's."""
+        return not any(q.acts for q in self.own) and any(q.answer == NOT_YET for q in self.own)
+
+    @property
     def begun(self) -> bool:
         """Whether something was done for the episode's goal, and more is to do here."""
         return any(q.acts and q.text.startswith("did: ") and q.answer != DONE for q in self.own)
 
     def screen(self, count: int, draw: random.Random) -> Screen:
         """A screen with `count` of the questions: up to half are the episode's own, one of them for the next
-        action where there is one."""
+        action where there is one; where a goal was met, as often for the reviewer's word."""
         own = draw.sample(self.own, len(self.own))
-        own.sort(key=lambda question: not question.acts)  # stable: the rest stays shuffled
+        if not (self.ends and draw.random() < 0.5):
+            own.sort(key=lambda question: not question.acts)  # stable: the rest stays shuffled
+        else:
+            own.sort(key=lambda question: not question.text.endswith("check result:"))
         own = own[:1] + draw.sample(own[1:], min(len(own), (count + 1) // 2) - 1)
         others = draw.sample(self.others, min(len(self.others), count - len(own)))
         asked = own + others
@@ -163,11 +175,14 @@ class Album:
     def __init__(self, file: Path) -> None:
         self.families: dict[str, list[Page]] = defaultdict(list)
         for row in pd.read_parquet(file).to_dict("records"):
-            own, others = (tuple(Question(*pair) for pair in row[k]) for k in ("own", "others"))
+            own, others = (
+                tuple(Question(text, _about(answer)) for text, answer in row[k]) for k in ("own", "others")
+            )
             if own := tuple(question for question in own if not PLACE.search(question.answer)):
                 page = Page(row["family"], row["text"], row["picture"], own, others, row["missed"])
                 self.families[page.family].append(page)
         self.ends = {family: [page for page in found if page.ends] for family, found in self.families.items()}
+        self.short = {family: [p for p in found if p.short] for family, found in self.families.items()}
         self.begun = {
             family: [page for page in found if page.begun] for family, found in self.families.items()
         }
@@ -190,14 +205,14 @@ class Album:
     def page(self, draw: random.Random) -> Page:
         """Any page: its suite first, then its family, so that one of few tasks counts as much as one of many.
 
-        Some are drawn more often (`ENDS`, `BEGUN`, `MISSED`): where a goal was met, or the model would hardly
-        ever see what that looks like (of one in four it learns to say done too early), where it was begun,
-        and where the model was wrong.
+        Some are drawn more often (`ENDS`, `SHORT`, `BEGUN`, `MISSED`): where a goal was met, or the model
+        would hardly ever see what that looks like (of one in four it learns to say done too early), where it
+        was missed, where it was begun, and where the model was wrong.
         """
         weights = self._weights[draw.choice(sorted(self._weights))]
         (family,) = draw.choices(list(weights), list(weights.values()))
-        kinds = (self.ends, self.begun, self.missed, self.families)
-        (kind,) = draw.choices(kinds, (ENDS, BEGUN, MISSED, 1 - ENDS - BEGUN - MISSED))
+        kinds = (self.ends, self.short, self.begun, self.missed, self.families)
+        (kind,) = draw.choices(kinds, (ENDS, SHORT, BEGUN, MISSED, 1 - ENDS - SHORT - BEGUN - MISSED))
         return draw.choice(kind[family] or self.families[family])
 
     def texts(self) -> Iterator[str]:
@@ -205,6 +220,13 @@ class Album:
         for found in self.families.values():
             for page in found:
                 yield page.text + "".join(q.text + q.answer for q in (*page.own, *page.others))
+
+
+def _about(answer: str) -> str:
+    """The answer, to click a place rounded to what can be seen."""
+    return CLICK.sub(
+        lambda m: f"mouse_click({', '.join(str(ABOUT * round(int(v) / ABOUT)) for v in m.groups())})", answer
+    )
 
 
 def _looks_only(family: str) -> bool:

@@ -75,6 +75,24 @@ def test_what_the_model_gets_wrong_is_drawn_more_often(tmp_path: Path) -> None:
     assert 0.2 < sum(page.missed is True for page in hard) / len(hard) < 0.4  # 5 pages of 100
 
 
+def test_ends_good_and_bad_are_drawn_and_reviewed(tmp_path: Path) -> None:
+    """Where an episode ended, its goal met or not, the reviewer's word is asked for; a place is rounded, a
+    path in coordinates left out."""
+    question, done = pages.Question, 'send_msg_to_user("done")'
+    act, review = "goal: it\nact:", "goal: it\ncheck result:"
+    met = pages.Page("a/a", "met", None, (question(act, done), question(review, "done")), ())
+    missed = pages.Page("a/a", "missed", None, (question(review, pages.NOT_YET),), ())
+    place = pages.Page("a/a", "place", None, (question(act, "mouse_click(449, 512)"),), ())
+    path = pages.Page("a/a", "path", None, (question(act, "mouse_path([1, 2, 3, 4])"),), ())
+    file = tmp_path / "pages.parquet"
+    pages.write([met, missed, path, *[place] * 50], file)
+    album, draw = pages.Album(file), random.Random(0)
+    asked = [album.page(draw).screen(1, draw) for _ in range(1000)]
+    answers = [q.answer for screen in asked for q in screen.questions]
+    assert set(answers) == {done, "done", pages.NOT_YET, "mouse_click(440, 520)"}
+    assert all(60 < answers.count(answer) < 130 for answer in (done, "done", pages.NOT_YET))
+
+
 def _square(png: bytes) -> bytes:
     """What the tiny model's processor would make of a screenshot: 64 pixels a side."""
     from io import BytesIO
