@@ -80,7 +80,8 @@ def _said(element: Element) -> str:
 def _element_calls(element: Element, refs: str) -> str:
     """The calls that make sense on one element, by its role, without those that end in a text."""
     ref = element.ref
-    calls = [rf"(?:click|dblclick|hover)\({ref}\)"]
+    # A list of options is chosen from: to click it changes nothing, and what it opens is no part of the page.
+    calls = [rf"hover\({ref}\)" if element.options else rf"(?:click|dblclick|hover)\({ref}\)"]
     if element.options:
         options = "|".join(re.escape(quote(o)) for o in element.options)
         # What is selected already can't be meant: selecting it again does nothing on any page.

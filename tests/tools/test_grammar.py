@@ -104,6 +104,7 @@ def test_what_makes_no_sense_cannot_be_written() -> None:
         '"Locked" click(5)',
         '"Priority" select_option(3, "urgent")',
         '"Priority" fill(3, "low")',
+        '"Priority" click(3)',  # chosen from, not clicked
         '"red circle" fill(6, "x")',
         "tab_focus(3)",
         "mouse_click(1001, 0)",
