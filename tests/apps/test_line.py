@@ -201,6 +201,16 @@ def left(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.timeout(1500)
+def test_the_whole_line(tmp_path: Path) -> None:
+    """From nothing to a served model on real parts, in one command: every stage is done, the decision is the
+    statistics', and what is deployed is the champion or, where luck could have been, what was in use."""
+    process = line(tmp_path, "--minutes", "0.5")
+    said = json.loads(process.communicate()[0])
+    assert process.returncode == 0 and list(said["stages"]) == list(STAGES)
+    _decided_and_deployed(tmp_path, said)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_the_whole_line_killed_at_each_stage(tmp_path: Path) -> None:
@@ -229,15 +239,19 @@ def test_the_whole_line_killed_at_each_stage(tmp_path: Path) -> None:
     process = line(tmp_path, "--minutes", "0.5")
     said = json.loads(process.communicate()[0])
     assert process.returncode == 0 and said["turn"] == 1
-    served = json.loads((tmp_path / "line" / "deployed.json").read_text())
-    assert served["label"] == said["deployed"]
-    assert said["promoted"] == said["reason"].startswith(("better", "promoted before"))
-    assert (served["champion"] == said["version"]) == said["promoted"]
+    _decided_and_deployed(tmp_path, said)
 
     process = line(tmp_path, "--minutes", "0.5")
     again = json.loads(process.communicate()[0])
     assert again["turn"] == 2
     assert {stage for stage, one in again["stages"].items() if one["cached"]} >= set(STAGES[:4])
+
+
+def _decided_and_deployed(home: Path, said: dict[str, Any]) -> None:
+    served = json.loads((home / "line" / "deployed.json").read_text())
+    assert served["label"] == said["deployed"]
+    assert said["promoted"] == said["reason"].startswith(("better", "promoted before"))
+    assert (served["champion"] == said["version"]) == said["promoted"]
 
 
 def test_dials_name_suites_and_families_that_there_are() -> None:

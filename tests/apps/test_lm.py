@@ -1,4 +1,4 @@
-"""`shopfloor eval lm`: the real LM Evaluation Harness on a scripted endpoint (slow: wants the extra `lm`)."""
+"""`shopfloor eval lm`: the real LM Evaluation Harness on a scripted endpoint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from apps.main import main
 from eval.interface_items import make
 
 
-@pytest.mark.slow
 def test_our_tasks_on_an_endpoint(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -39,7 +38,6 @@ def test_without_lm_eval(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     assert "pip install 'shopfloor[lm]'" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown task and options of the suites are refused with what there is."""
     assert main(["eval", "lm", "--tasks", "no_such_task", "--model", "http://127.0.0.1:9/v1"]) == 2
