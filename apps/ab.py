@@ -256,6 +256,9 @@ async def _tasks(args: argparse.Namespace, trial: Trial) -> int:
             else:
                 make = partial(_policy, Deliberate(policies[name], effort))
                 episode = await do(Job(family, seed), id, opened, env, make, labels[name])
+                if episode.ended == "error":  # that says nothing of the model
+                    print(f"{session}  {name}  broke off: {episode.extra.get('error', '')}", file=sys.stderr)
+                    continue
                 await asyncio.to_thread(store.add, episode)
             trial.record(session, id, "checker", episode.outcome.success)
             found, _ = standing(trial)

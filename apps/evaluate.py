@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(report.json()), flush=True)  # before anything that could still fail
     _show(report)
-    log(report)
+    log(report, part=_tasks(args) is not None)
     if report.errors == report.total:
         print(f"shopfloor eval: every episode broke off, the first with {report.error}", file=sys.stderr)
         return 1
@@ -252,8 +252,7 @@ async def endpoint_of(model: str | None) -> AsyncIterator[tuple[Endpoint, str]]:
         yield endpoint, endpoint.model
         return
     if model is not None and model.startswith(("http://", "https://")):
-        endpoint = await _served(model)
-        yield endpoint, endpoint.model
+        yield await _served(model)
         return
     from apps.local_server import local_model
     from training.registry import label as named
@@ -270,8 +269,9 @@ async def endpoint_of(model: str | None) -> AsyncIterator[tuple[Endpoint, str]]:
         yield endpoint, label
 
 
-async def _served(url: str) -> Endpoint:
-    """The endpoint at a URL: SHOPFLOOR_MODEL_NAME, else the first model it lists. Raises ModelDown."""
+async def _served(url: str) -> tuple[Endpoint, str]:
+    """The endpoint at a URL, SHOPFLOOR_MODEL_NAME or the first model it lists, and what that is called; a
+    server of ours says which weights it has now. Raises ModelDown."""
     import os
 
     import openai
@@ -279,17 +279,20 @@ async def _served(url: str) -> Endpoint:
     from agents.clients import Endpoint, ModelDown
 
     key = os.environ.get("SHOPFLOOR_MODEL_KEY", "").strip() or "none"
-    name = os.environ.get("SHOPFLOOR_MODEL_NAME", "").strip()
+    name = label = os.environ.get("SHOPFLOOR_MODEL_NAME", "").strip()
     if not name:
         try:
             async with openai.AsyncOpenAI(base_url=url, api_key=key, timeout=20) as client:
-                name = (await client.models.list()).data[0].id
+                listed = (await client.models.list()).data[0]
+                name = listed.id
+                version = (listed.model_extra or {}).get("version")
+                label = f"{name} {version}" if version else name
         except (openai.OpenAIError, IndexError, AttributeError, TypeError) as error:
             raise ModelDown(
                 f"{url} lists no models ({error}); its URL usually ends in /v1, or set SHOPFLOOR_MODEL_NAME"
             ) from error
     brief, grammar = (os.environ.get(f"SHOPFLOOR_MODEL_{f}") == "1" for f in ("BRIEF", "GRAMMAR"))
-    return Endpoint(url, name, key, brief, grammar)
+    return Endpoint(url, name, key, brief, grammar), label
 
 
 def _judged(args: argparse.Namespace) -> int:
@@ -437,8 +440,8 @@ def _log_verdicts(report: Verdicts) -> None:
         run.log_json(report.json(), "report.json")
 
 
-def log(report: Report) -> None:
-    """Keep a report in MLflow."""
+def log(report: Report, *, part: bool = False) -> None:
+    """Keep a report in MLflow; of `part` of a suite, it is not what the suite is watched by."""
     from training.tracking import start_run
 
     params = {
@@ -450,6 +453,7 @@ def log(report: Report) -> None:
         "blank": report.blank,
         "effort": report.effort,
         "protocol": report.protocol,
+        "part": part,
     }
     with start_run("eval", params) as run:
         figures = (

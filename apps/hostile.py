@@ -39,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
     elif strange := [t for t in wanted if t not in known]:
         kinds = ", ".join(dict.fromkeys(c.kind for c in cases()))
         problem = f"no hostile case or kind {', '.join(strange)}; kinds are {kinds}"
+    elif args.out and args.out.exists() and any(args.out.iterdir()):
+        problem = f"{args.out} is not empty; give --out a new folder"
     else:
         report = asyncio.run(measure(args, chosen))
         if args.json:

@@ -123,10 +123,11 @@ def explain(error: BaseException) -> tuple[int, str] | None:
     from tools.environment import EnvironmentDown
     from tools.memory import MemoryDown
     from training.registry import NoModel
+    from trajectories.store import StoreError
 
     if isinstance(error, settings.SettingsError | EndpointUnset | NoModel):
         return 2, str(error)
-    if isinstance(error, EnvironmentDown | ModelDown | MemoryDown):
+    if isinstance(error, EnvironmentDown | ModelDown | MemoryDown | StoreError):
         return 1, str(error)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         place = error.filename or settings.home_path()

@@ -152,7 +152,7 @@ class _Progress:
             if not alive(process):  # Distilabel would wait for it for ever
                 self._progress.stop()
                 print(
-                    f"shopfloor generate: the process of the step {stage} was killed (out of memory?); "
+                    f"shopfloor: the process of the step {stage} was killed (out of memory?); "
                     "all finished episodes are kept, start again to go on",
                     file=sys.stderr,
                     flush=True,

@@ -16,9 +16,8 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import chain
@@ -48,7 +47,8 @@ def pretrain(recipe: PretrainRecipe, data: Sequence[Path], out: Path) -> dict[st
     from training import together
     from training.pretrain import pretrain as train
 
-    params = {**asdict(recipe), "data": [store.digest() for store in stores(data)]}
+    start = named(recipe.start) if recipe.start else ""
+    params = {**asdict(recipe), "start": start, "data": digests(data)}
     if not together.rank():
         _same_run(out, params)
     album = together.after_first(lambda: _album(data, out, recipe.size)) if data else None
@@ -71,42 +71,40 @@ def _album(data: Sequence[Path], out: Path, size: str) -> Any:
     """The pages of the episodes, made once a run and on all cores: shrinking thousands of screenshots takes
     minutes."""
     from training import pages
+    from trajectories.lessons import told
 
     kept = out / "pages.parquet"
     if not kept.exists():
-        told = [(store.path, id) for store in stores(data) for id in store.ids()]
-        parts = [told[i : i + EPISODES] for i in range(0, len(told), EPISODES)]
+        ids = {folder: told(folder) for folder in data}
+        parts = [(f, own[i : i + EPISODES]) for f, own in ids.items() for i in range(0, len(own), EPISODES)]
         with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
             pages.write(chain.from_iterable(pool.map(partial(_pages, size), parts)), kept)
     return pages.Album(kept)
 
 
-def _pages(size: str, told: Sequence[tuple[Path, str]]) -> list[Any]:
-    """The pages of some episodes, given by store and id; those that can't be read are left out."""
+def _pages(size: str, part: tuple[Path, list[str]]) -> list[Any]:
+    """The pages of some episodes of a data folder."""
     from training import nano, pages
     from training.sft import shrinker
-    from trajectories.store import Store, StoreError
+    from trajectories.lessons import lessons
 
     _, processor = nano.build(size, nano.train_tokenizer(["a"], 512))
-    opened = {path: Store(path) for path, _ in told}
-
-    def episodes() -> Iterator[Any]:
-        for path, id in told:
-            with suppress(StoreError):
-                yield opened[path].load(id)
-
-    return list(pages.pages(episodes(), shrinker(processor)))
+    return list(pages.pages(lessons(*part), shrinker(processor)))
 
 
-def stores(folders: Sequence[Path]) -> list[Any]:
-    """The episode stores of data folders. Raises ValueError where there is no episode."""
-    from trajectories.store import Store
+def digests(folders: Sequence[Path]) -> list[str]:
+    """What data folders hold, as a digest each. Raises ValueError for one that has no episode."""
+    from trajectories.store import Store, store_path
 
-    found = [Store(folder / "episodes" if (folder / "episodes").is_dir() else folder) for folder in folders]
-    if folders and not any(len(store) for store in found):
-        raise ValueError(
-            f"no episodes in {', '.join(map(str, folders))}; make some: shopfloor generate helpdesk"
-        )
+    found = []
+    for folder in folders:
+        try:
+            store = Store(store_path(folder))
+        except OSError as error:
+            raise ValueError(str(error)) from error
+        if not len(store):
+            raise ValueError(f"no episodes in {folder}; make some: shopfloor generate helpdesk")
+        found.append(store.digest())
     return found
 
 
@@ -115,12 +113,12 @@ def sft(start: str, data: Sequence[Path], recipe: SftRecipe, out: Path) -> dict[
     from training.registry import register
     from training.sft import build_rows, fine_tune
     from training.tracking import start_run
+    from trajectories.lessons import lessons
 
-    read = stores(data)
-    params = {**asdict(recipe), "start": start, "data": [s.digest() for s in read]}
+    params = {**asdict(recipe), "start": named(start), "data": digests(data)}
     began = time.monotonic()
     _same_run(out, params)
-    episodes = (episode for store in read for episode in store)
+    episodes = chain.from_iterable(map(lessons, data))
     rows = _rows_of(
         out, start, lambda shrink: build_rows(episodes, shrink, recipe.steps * recipe.batch, recipe.seed)
     )
@@ -169,14 +167,13 @@ def rft(
     from training.registry import label, register
     from training.sft import build_rows
     from training.tracking import start_run
-    from trajectories.tasks import is_held_out
+    from trajectories.lessons import lessons
 
-    read = stores(data)
     params = {
         **asdict(recipe),
         **asdict(plan),
         "start": label(start),
-        "data": [store.digest() for store in read],
+        "data": digests(data),
         "validate": validate,
     }
     began = time.monotonic()
@@ -186,8 +183,8 @@ def rft(
         print(f"{out} holds this run, finished; for another give --out or --seed", file=sys.stderr)
         return dict(json.loads(finished.read_text()))
     demonstrations: list[dict[str, Any]] = []
-    if read:
-        shown = (e for store in read for e in store if not is_held_out(e.seed))
+    if data:
+        shown = chain.from_iterable(map(lessons, data))
         half = recipe.steps * recipe.batch // 2
         demonstrations = _rows_of(out, start, lambda shrink: build_rows(shown, shrink, half, recipe.seed))
     model, done = start, []
@@ -225,7 +222,7 @@ def dpo(start: Path, data: Sequence[Path], recipe: preferences.Recipe, out: Path
     from training.registry import label, register
     from training.tracking import start_run
 
-    params = {**asdict(recipe), "start": label(start), "data": [store.digest() for store in stores(data)]}
+    params = {**asdict(recipe), "start": label(start), "data": digests(data)}
     began = time.monotonic()
     _same_run(out, params)
 
@@ -254,6 +251,13 @@ def dpo(start: Path, data: Sequence[Path], recipe: preferences.Recipe, out: Path
         "held_back": figures,
         "seconds": round(seconds),
     }
+
+
+def named(start: str) -> str:
+    """What a run starts from, by its weights: a folder may hold others the next time. A hub id is itself."""
+    from training.registry import label
+
+    return label(Path(start)) if Path(start).is_dir() else start
 
 
 def _same_run(out: Path, params: Mapping[str, Any]) -> None:

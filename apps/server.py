@@ -107,6 +107,8 @@ def create_app(desk: Desk) -> FastAPI:
     @app.get("/v1/models", dependencies=[Depends(with_key)])
     async def models() -> dict[str, Any]:
         model = {"id": model_id, "object": "model", "created": started, "owned_by": "shopfloor"}
+        if champion:
+            model["version"] = champion.current.version  # the weights, as in /health
         return {"object": "list", "data": [model]}
 
     @app.post("/v1/chat/completions", openapi_extra=_documented(), responses=REFUSALS)

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="model",
         default="nano",
         metavar="nano|HUB_ID|FOLDER",
-        help="what to start from; nano means its pretrained checkpoint, else the released one",
+        help="what to start from; a size means its pretrained checkpoint, nano else the released one",
     )
     sft.add_argument("--lora", action="store_true", help="train an adapter, merged at the end")
     sft.add_argument("--steps", type=int, default=2000)
@@ -101,6 +101,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     promote.add_argument("model", nargs="?", help="folder or version (default: the challenger)")
     promote.add_argument("--suites", default="helpdesk,miniwob", metavar="A,B")
     promote.add_argument("--episodes", type=int, default=20, help="of each family (default: 20)")
+    promote.add_argument(
+        "--seed",
+        type=int,
+        default=10,
+        metavar="S",
+        help="which held-out seeds; 0 is for reports (default: 10)",
+    )
     promote.add_argument("--workers", type=int, default=2)
     stages.add_parser("rollback", help="put back the champion before this one")
     for stage in stages.choices.values():
@@ -110,14 +117,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from training.registry import NoModel
     from training.rft import RoundFailed
+    from training.sft import PreflightError
 
     stages = {"pretrain": _pretrain, "sft": _sft, "rft": _rft, "dpo": _dpo}
     stage = (stages | {"promote": _promote, "rollback": _rollback})[args.stage]
     try:
         result = stage(args)
-    except (ValueError, NoModel, RoundFailed) as error:
+    except (ValueError, NoModel, RoundFailed, PreflightError) as error:
         print(f"shopfloor train {args.stage}: {error}", file=sys.stderr)
-        return 1 if isinstance(error, RoundFailed) else 2
+        return 1 if isinstance(error, RoundFailed | PreflightError) else 2
     if args.json and result:
         print(json.dumps(result))
     elif result:
@@ -161,13 +169,15 @@ def _sft(args: argparse.Namespace) -> dict[str, Any]:
     from apps import runs
     from tools.settings import home
     from training.nano import SIZES
-    from training.registry import resolve
+    from training.registry import RELEASED
     from training.sft import Recipe
 
     start = args.model
     if start in SIZES:
         pretrained = home() / "runs" / f"pretrain-{start}" / "checkpoint"
-        start = str(pretrained if pretrained.exists() else resolve(None))
+        if not pretrained.exists() and start != "nano":
+            raise ValueError(f"no {start} model yet; make one: shopfloor train pretrain --size {start}")
+        start = str(pretrained if pretrained.exists() else RELEASED)
     recipe = Recipe(args.steps, args.batch, args.rate, args.seed, args.lora)
     return runs.sft(start, args.data, recipe, _run_folder(args, "sft"))
 
@@ -202,7 +212,7 @@ def _promote(args: argparse.Namespace) -> dict[str, Any]:
 
     parser = argparse.ArgumentParser()
     evaluate.add_arguments(parser)
-    options = ["--episodes", str(args.episodes), "--workers", str(args.workers)]
+    options = ["--episodes", str(args.episodes), "--workers", str(args.workers), "--seed", str(args.seed)]
 
     def reports(folder: Path) -> Sequence[Mapping[str, Any]]:
         asked = ([suite, "--model", str(folder), *options] for suite in args.suites.split(","))

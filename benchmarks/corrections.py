@@ -29,7 +29,6 @@ from typing import Any
 from agents.actor import ModelPolicy
 from agents.effort import EFFORTS, Deliberate
 from agents.policies import Decision, Policy
-from apps.feedback import judge
 from apps.local_server import local_model
 from apps.undo import Trail
 from eval.runner import evaluate
@@ -40,6 +39,7 @@ from tools.secrets import Discreet
 from tools.version import commit
 from trajectories.episode import Episode, Step
 from trajectories.examples import UNDO
+from trajectories.feedback import judged
 from trajectories.helpdesk.suite import HelpDesk
 from trajectories.helpdesk.tasks import HelpDeskTask
 from trajectories.rollout import OraclePolicy
@@ -114,9 +114,8 @@ async def gather(model: Path, families: tuple[str, ...], wanted: int, store: Sto
                 task = suite.task(family, seed)
                 assert isinstance(task, HelpDeskTask)
                 episode, corrected = await watched(task, policy, env)
-                folder = await asyncio.to_thread(store.add, episode)
+                await asyncio.to_thread(store.add, judged(episode, bool(episode.extra["right"])))
                 count += corrected
-                await asyncio.to_thread(judge, folder, bool(episode.extra["right"]))
                 print(family, seed, corrected, episode.extra["right"], count, file=sys.stderr, flush=True)
             await env.close()
 

@@ -49,7 +49,8 @@ ABREAST = 4  # environments of ours in one process
 
 
 async def browsergym() -> dict[str, Any]:
-    """Theirs and ours in turns: `EPISODES` of each family, a reset and `STEPS` clicks each.
+    """Theirs and ours in turns, a reset and `STEPS` clicks an episode: `EPISODES` of each family in a row in
+    a tab of ours; of theirs one of each, in an environment made for it, as their benchmark does.
 
     First one at a time, then as many side by side as serve the machine best: a process for each core of
     theirs, which waits for its browser; `ABREAST` environments in one process of ours, which does not.

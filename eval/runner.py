@@ -27,7 +27,7 @@ from trajectories.episode import Episode
 from trajectories.rollout import episode_id, roll_out
 from trajectories.store import Store
 from trajectories.suites import open_suite, open_workplace
-from trajectories.tasks import HELD_OUT_FROM, Suite, Task
+from trajectories.tasks import HELD_OUT_FROM, HELD_OUT_TO, Suite, Task
 
 SEEDS_APART = 10_000  # an evaluation's seeds; the next `seed` begins after them
 GREY = 128
@@ -74,8 +74,9 @@ class Report:
 
 def seeds(seed: int, episodes: int) -> range:
     """The held-out seeds of an evaluation."""
-    if not 0 < episodes <= SEEDS_APART or seed < 0:
-        raise ValueError(f"episodes must be 1 to {SEEDS_APART} and the seed not negative")
+    most = (HELD_OUT_TO - HELD_OUT_FROM) // SEEDS_APART - 1
+    if not 0 < episodes <= SEEDS_APART or not 0 <= seed <= most:
+        raise ValueError(f"episodes must be 1 to {SEEDS_APART} and the seed 0 to {most}")
     first = HELD_OUT_FROM + seed * SEEDS_APART
     return range(first, first + episodes)
 

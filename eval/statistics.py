@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+BROKEN = 0.05  # share of episodes
+
 
 def standard_error(successes: int, n: int) -> float:
     """Of a share: sqrt(p(1-p)/n). Nought when all or none succeeded; see `wilson` for an honest interval."""
@@ -70,8 +72,8 @@ def better(
 ) -> tuple[bool, str]:
     """Whether the first reports (JSON of `runner.Report`) beat the second on the same tasks, and why.
 
-    Refused when the tasks are not the very same ones, or when luck would do as well more than `alpha`
-    of the time.
+    Refused when the tasks are not the very same ones, when more than a few episodes of a side broke off
+    (`BROKEN`: that says nothing of the model), or when luck would do as well more than `alpha` of the time.
     """
     policies = {report.get("policy") for report in (*challenger, *champion)}
     if len(policies) > 1:
@@ -88,6 +90,11 @@ def better(
             f"refused: not the same tasks on both sides ({alone} on one only); evaluate both with the same "
             "suites, tasks, seed and episodes"
         )
+    for side, reports in (("challenger", challenger), ("champion", champion)):
+        broke = sum(report.get("errors", 0) for report in reports)
+        if broke > BROKEN * len(ours):
+            error = next(report["error"] for report in reports if report.get("errors"))
+            return False, f"refused: {broke} of the {side}'s episodes broke off ({error}); evaluate again"
     tasks = sorted(ours)
     c = paired([ours[t] for t in tasks], [theirs[t] for t in tasks])
     figures = (

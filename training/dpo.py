@@ -2,11 +2,11 @@
 
     shopfloor train dpo --data .shopfloor/data/miniwob --model challenger
 
-Pairs of a better and a worse answer to the same question: the actor's, which the line wrote where an oracle
-stood when chance or a model acted, or where a failed episode left the way of a successful one; what a person
-did instead, having taken over; and the reviewer's, whose right verdict on an episode is preferred to the
-opposite one. Balanced over families, and over verdicts within a family. Pairs of some tasks are held back,
-whole tasks and never single steps, to measure by.
+Pairs of a better and a worse answer to the same question: the actor's, where an oracle stood when chance or a
+model acted, or where a failed episode left the way of a successful one of the same task (of samples, such as
+those of `train rft`); what a person did instead, having taken over; and the reviewer's, whose right verdict
+on an episode is preferred to the opposite one. Balanced over families, and over verdicts within a family.
+Pairs of some tasks are held back, whole tasks and never single steps, to measure by.
 
 Not covered: the coder, of whose programs no worse ones are known; LoRA; making the pairs on the model's own
 answers as it learns.
@@ -28,8 +28,9 @@ from training.processors import load_processor
 from training.sft import SHARE, dataset, options, preflight, run
 from trajectories.episode import image_name
 from trajectories.examples import NOT_YET, UNFIT, corrections, examples
-from trajectories.store import Store
-from trajectories.tasks import is_held_out
+from trajectories.lessons import lessons
+from trajectories.preferences import preferences
+from trajectories.store import store_path
 
 OPPOSITE = {"done": NOT_YET, NOT_YET: "done", "approve": UNFIT, UNFIT: "approve"}
 ANSWERS = {"chosen": "chosen", "rejected": "rejected"}
@@ -54,8 +55,8 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two answers to one question; `source` is "oracle" or "success" (see `trajectories/line.py`), "verdict",
-    or "person"."""
+    """Two answers to one question; `source` is "oracle" or "success" (`trajectories/preferences.py`),
+    "verdict", or "person"."""
 
     task: str  # suite/family/seed
     role: Role
@@ -71,45 +72,40 @@ class Pair:
 
 
 def pairs(folder: Path) -> Iterator[Pair]:
-    """What a data folder has: the line's pairs, then the reviewer's. Held-out tasks are left out, and a pair
-    comes once, however many episodes it is in."""
-    store = Store(folder / "episodes" if (folder / "episodes").is_dir() else folder)
+    """What a data folder has: the actor's pairs, the reviewer's, then a person's; a pair comes once, however
+    many episodes it is in."""
+    store = store_path(folder)
     seen: set[tuple[str, str, str, str]] = set()
-    for pair in chain(_actions(folder), _verdicts(store), _corrections(store)):
+    for pair in chain(_actions(folder, store), _verdicts(folder, store), _corrections(folder, store)):
         key = (pair.prompt, pair.chosen, pair.rejected, pair.image.name if pair.image else "")
-        if not is_held_out(int(pair.task.rpartition("/")[2])) and key not in seen:
+        if key not in seen:
             seen.add(key)
             yield pair
 
 
-def _actions(folder: Path) -> Iterator[Pair]:
-    import pandas as pd
-
-    for file in sorted((folder / "preferences").glob("*.parquet")):
-        for row in pd.read_parquet(file).to_dict("records"):
-            image = folder / row["image"] if row["image"] else None
-            yield Pair(
-                row["task"], "actor", row["text"], row["chosen"], row["rejected"], image, row["source"]
-            )
+def _actions(folder: Path, store: Path) -> Iterator[Pair]:
+    for row in preferences(lessons(folder)):
+        image = store / row["image"].removeprefix("episodes/") if row["image"] else None
+        yield Pair(row["task"], "actor", row["text"], row["chosen"], row["rejected"], image, row["source"])
 
 
-def _verdicts(store: Store) -> Iterator[Pair]:
-    for episode in store:
-        for e in examples(episode) if episode.ended != "error" else ():
+def _verdicts(folder: Path, store: Path) -> Iterator[Pair]:
+    for episode in lessons(folder):
+        for e in examples(episode):
             if e.role == "reviewer":
                 shot = e.screenshot
-                image = None if shot is None else store.path / episode.id / image_name(shot)
+                image = None if shot is None else store / episode.id / image_name(shot)
                 yield Pair(e.task, e.role, e.prompt, e.answer, OPPOSITE[e.answer], image, "verdict")
 
 
-def _corrections(store: Store) -> Iterator[Pair]:
+def _corrections(folder: Path, store: Path) -> Iterator[Pair]:
     """What a person did where the team had done otherwise, for the question that the team was asked."""
-    for episode in store:
+    for episode in lessons(folder):
         for number, better in corrections(episode).items():
             look, worse = episode.steps[number].observation, episode.steps[number].decision.action
             image = None
             if look.screenshot is not None:
-                image = store.path / episode.id / image_name(look.screenshot)
+                image = store / episode.id / image_name(look.screenshot)
             prompt = actor_text(episode.goal, look, episode.actions[:number])
             yield Pair(episode.task, "actor", prompt, str(better), str(worse), image, "person")
 

@@ -179,12 +179,25 @@ def load(folder: str | Path) -> tuple[Any, Any]:
 
 
 def save(model: Any, processor: Any, folder: Path) -> None:
-    """Model and processor in one folder, as any `transformers` checkpoint; written aside, then renamed."""
+    """Model and processor in one folder, as any `transformers` checkpoint; written aside, then renamed.
+    Killed between the two renames it leaves the former one for `restore`."""
     import shutil
 
+    restore(folder)
     aside = folder.with_name(folder.name + ".new")
     shutil.rmtree(aside, ignore_errors=True)
     model.save_pretrained(aside)
     processor.save_pretrained(aside)
-    shutil.rmtree(folder, ignore_errors=True)
+    former = folder.with_name(folder.name + ".old")
+    shutil.rmtree(former, ignore_errors=True)
+    if folder.exists():
+        folder.rename(former)
     aside.rename(folder)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def restore(folder: Path) -> None:
+    """Put the former checkpoint back where `save` was killed before the new one stood."""
+    former = folder.with_name(folder.name + ".old")
+    if former.exists() and not folder.exists():
+        former.rename(folder)

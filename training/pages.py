@@ -26,6 +26,7 @@ from tools.actions import Action, parse
 from tools.observation import Observation
 from training.screens import Artist, Question, Screen
 from trajectories.dagger import NAME as DAGGER
+from trajectories.dagger import answered
 from trajectories.episode import Episode
 from trajectories.examples import NOT_YET, examples, pairs
 from trajectories.goals import reword
@@ -129,7 +130,7 @@ def _missed(episode: Episode, at: int) -> bool | None:
     better = episode.extra.get("better", {}).get(str(at))
     if better is None or episode.policy != DAGGER:
         return None
-    return bool(parse(better) != episode.steps[at].decision.action)
+    return bool(answered(episode.steps[at].decision) != parse(better))
 
 
 def _asked(goal: str, look: Observation, action: Action, draw: random.Random) -> Question:

@@ -274,6 +274,7 @@ def pretrain(
     folder, state_file = out / "checkpoint", out / "state.pt"
     device = "cuda" if torch.cuda.is_available() else "cpu"
     state: dict[str, Any] = {}
+    together.after_first(lambda: nano.restore(folder))
     if folder.exists() and state_file.exists():
         model, processor = nano.load(folder)
         state = torch.load(state_file, map_location=device, weights_only=True)

@@ -191,14 +191,16 @@ def finished() -> list[tuple[str, str, int, float]]:
 
 def successes() -> list[tuple[str, str, float, int]]:
     """The newest evaluation's success for each suite and policy, whichever model it was of, and when that
-    ended, in milliseconds."""
+    ended, in milliseconds; ablations and evaluations of some tasks only are left out."""
     return _read(
         "SELECT suites.value, policies.value, latest_metrics.value, max(runs.end_time) FROM runs "
         "JOIN experiments USING (experiment_id) "
         "JOIN params AS suites ON suites.run_uuid = runs.run_uuid AND suites.key = 'suite' "
         "JOIN params AS policies ON policies.run_uuid = runs.run_uuid AND policies.key = 'policy' "
         "JOIN latest_metrics ON latest_metrics.run_uuid = runs.run_uuid AND latest_metrics.key = 'success' "
-        "WHERE experiments.name = 'eval' AND runs.status = 'FINISHED' GROUP BY 1, 2"
+        "WHERE experiments.name = 'eval' AND runs.status = 'FINISHED' AND NOT EXISTS (SELECT 1 FROM params "
+        "AS part WHERE part.run_uuid = runs.run_uuid AND (part.key, part.value) IN "
+        "(('blank', 'True'), ('part', 'True'))) GROUP BY 1, 2"
     )
 
 

@@ -2,9 +2,9 @@
 
     shopfloor train sft --data DIR [--size nano | --model HUB_ID|FOLDER] [--lora]
 
-Loss on the answer only. Rows are balanced over tasks and roles. Before training a preflight checks every
-row's image tokens against the features the model makes of its image, and that a picture counts at all. A
-killed run goes on from its last checkpoint when started again with the same arguments.
+Loss on the answer only. Rows are balanced over tasks and roles. Before training a preflight checks some two
+thousand rows' image tokens against the features the model makes of its image, and that a picture counts at
+all. A killed run goes on from its last checkpoint when started again with the same arguments.
 
 Not covered: making the model (`pretrain.py`), making the rows (`trajectories/examples.py`).
 """

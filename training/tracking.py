@@ -1,6 +1,6 @@
 """What was run, with what, and how it came out: MLflow over one SQLite file in the state folder.
 
-    with start_run("sft", {"size": "nano"}, data=Path("data")) as run:
+    with start_run("sft", {"size": "nano"}) as run:
         run.log_metrics({"loss": 0.4}, step=10)
 
 The run is MLflow's active one meanwhile, so TRL's `report_to="mlflow"` writes into it. Look at it with
@@ -47,19 +47,16 @@ class Run:
 
 
 @contextmanager
-def start_run(kind: str, params: Mapping[str, object], data: Path | None = None) -> Iterator[Run]:
+def start_run(kind: str, params: Mapping[str, object]) -> Iterator[Run]:
     """Open a run in the experiment `kind` (`pretrain`, `sft`, `eval`, ...).
 
-    The commit is always recorded, the digest of `data` (a file or a folder) where given, and the turn and
-    stage of the line that it belongs to (`apps/line/`). An exception marks the run failed, an interrupt
-    killed, and both pass on.
+    The commit is always recorded, and the turn and stage of the line that it belongs to (`apps/line/`). An
+    exception marks the run failed, an interrupt killed, and both pass on.
     """
     mlflow = connect()
     tags = {"commit": commit()}
     if stage := os.environ.get(STAGE):
         tags["line"] = stage
-    if data is not None:
-        tags |= {"data": str(data), "data_digest": digest(data)}
     nested = mlflow.active_run() is not None
     run = mlflow.start_run(experiment_id=experiment(mlflow, kind), nested=nested, tags=tags)
     status = "FAILED"

@@ -1,10 +1,10 @@
 """The model strays, the oracle says at each step what was right, and in the end finds back (DAgger).
 
 A model trained on an oracle's steps alone never sees where its own mistakes lead. Here it acts first, for
-some steps or until it says that it is done, and each of its decisions is kept with what the oracle would
-have done there; the oracle finishes. Those answers are what a model is taught, the mistaken steps are only
-history. After Ross, Gordon, Bagnell, "A Reduction of Imitation Learning and Structured Prediction to
-No-Regret Online Learning" (2011), one round of it.
+some steps or until it says that it is done, and each of its decisions is kept with what the oracle would have
+done there, that word too, though it is not taken; the oracle finishes. Those answers are what a model is
+taught, the mistaken steps are only history. After Ross, Gordon, Bagnell, "A Reduction of Imitation Learning
+and Structured Prediction to No-Regret Online Learning" (2011), one round of it.
 
 Not covered: training on them (`training/pretrain.py` asks more about pages where the model was wrong).
 """
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from agents.policies import Decision, Policy
-from tools.actions import Action
+from tools.actions import Action, ActionError, parse
 from tools.observation import Observation
 from trajectories.rollout import OraclePolicy
 from trajectories.tasks import Task
@@ -42,5 +42,15 @@ class DaggerPolicy:
             strayed = await self._model.decide(goal, observation, history)
             if strayed.valid and not strayed.action.final:
                 return replace(strayed, better=right.action)
+            self._left = 0
+            return replace(right, better=right.action, said=strayed.said or str(strayed.action))
         self._left = 0
         return right
+
+
+def answered(decision: Decision) -> Action | None:
+    """What was decided, or would have been, had the word been taken; None where it was no action."""
+    try:
+        return parse(decision.said) if decision.said else decision.action
+    except ActionError:
+        return None

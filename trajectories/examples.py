@@ -28,6 +28,7 @@ from agents.prompts import Role
 from tools.actions import Action
 from tools.observation import Observation
 from trajectories.episode import Episode, image_name
+from trajectories.nearmiss import NAME as NEAR_MISS
 
 NOT_YET = "not yet: more to do"
 UNFIT = "revise: does not fit the goal"
@@ -48,9 +49,10 @@ class Example:
 def examples(episode: Episode, other: Episode | None = None) -> Iterator[Example]:
     """The examples of one episode. `other`, of the same family, lends values for a program to adapt."""
     draw = random.Random(episode.id)
-    yield from _actor(episode)
-    if episode.outcome.success:
-        yield from _coder(episode, other, draw)
+    if episode.policy != NEAR_MISS:  # slips are nothing to imitate, though the checker may let one pass
+        yield from _actor(episode)
+        if episode.outcome.success:
+            yield from _coder(episode, other, draw)
     yield from _reviewer(episode, draw)
 
 

@@ -37,16 +37,15 @@ from distilabel.pipeline import Pipeline
 from distilabel.steps import GeneratorStep, Step, StepInput
 from distilabel.typing import GeneratorStepOutput, StepOutput
 
-from agents import prompts
 from agents.actor import model_policy
 from agents.clients import ChatModel, Endpoint, ModelDown, endpoint_for
 from agents.policies import Policy, RandomPolicy
-from tools.actions import parse
 from tools.environment import EnvironmentDown
 from tools.lifeline import die_with_parent
 from trajectories import cluster, dagger, nearmiss
-from trajectories.episode import Episode, image_name
+from trajectories.episode import Episode
 from trajectories.goals import faithful, teacher_endpoint
+from trajectories.preferences import preferences
 from trajectories.rollout import Job, discard_unfinished, job_ids, oracle_policy, roll_out_all
 from trajectories.shards import Folder, Plan, write_json, write_rows
 from trajectories.store import Store, StoreError
@@ -485,40 +484,3 @@ class Preferences(_Stage):
 def _kept(rows: list[Row], work: _Work) -> Iterator[Episode]:
     store = work.store()
     return (store.load(row["id"]) for row in rows if row["keep"])
-
-
-def preferences(episodes: Iterator[Episode]) -> Iterator[Row]:
-    """Preference pairs: where an oracle stood when chance or a model acted in its place, and where a failed
-    episode left the way of a successful one of the same task. The prompt is the actor's; the image lies in
-    the store."""
-    right: dict[str, str] = {}
-    failed: list[tuple[str, Row]] = []
-    for episode in episodes:
-        if "script" in episode.extra:
-            continue  # nothing for an actor to imitate
-        for number, step in enumerate(episode.steps):
-            action = str(step.decision.action)
-            look = step.observation
-            shot = f"episodes/{episode.id}/{image_name(look.screenshot)}" if look.screenshot else None
-            text = prompts.actor_text(episode.goal, look, episode.actions[:number])
-            row: Row = {
-                "task": episode.task,
-                "episode": episode.id,
-                "step": number,
-                "image": shot,
-                "text": text,
-            }
-            better = episode.extra.get("better", {}).get(str(number))
-            if better is not None:
-                if parse(better) != step.decision.action:
-                    yield row | {"chosen": better, "rejected": action, "source": "oracle"}
-            elif episode.outcome.success:
-                right[f"{episode.task}\0{text}"] = action
-            elif step.by != "random":
-                failed.append((f"{episode.task}\0{text}", row | {"rejected": action}))
-    for key, row in failed:
-        if key in right and parse(right[key]) != parse(row["rejected"]):
-            yield row | {"chosen": right[key], "source": "success"}
-
-
-__all__ = ["Interrupted", "LineError", "preferences", "run_shard"]

@@ -3,8 +3,8 @@
     OUT/plan.json                 what the folder was made with; another plan needs another folder
     OUT/episodes/                 the store
     OUT/shards/000000.json        a shard's manifest, written last: its existence means the shard is complete
-    OUT/examples/000000.parquet   what the models learn from, all roles
-    OUT/preferences/000000.parquet
+    OUT/examples/000000.parquet   what its episodes teach all roles, and pairs of a better and a worse action,
+    OUT/preferences/000000.parquet    for other trainers: ours ask the store, in the words of today's prompts
 
 Every job follows from the plan and its number alone, so a run started again knows what it has done.
 

@@ -22,7 +22,7 @@ import re
 import shutil
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +47,6 @@ class Store:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.broken: dict[str, str] = {}  # found while reading: id to reason
-        self._tasks: dict[str, set[str]] | None = None
-        self._seen: set[str] = set()
         try:
             (self.path / PARTIAL).mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -58,8 +56,26 @@ class Store:
     def add(self, episode: Episode) -> Path:
         """Write an episode and return its folder; one that is there already, and whole, is left as it is."""
         folder = self._folder(episode.id)
-        if folder.exists() and self.fault(episode.id) is None:
-            return folder
+        if not (folder.exists() and self.fault(episode.id) is None):
+            self._write(episode, self._place)
+        return folder
+
+    def replace(self, episode: Episode) -> Path:
+        """Write an episode in place of the one of its id; should that fail, the old one stays."""
+        folder = self._folder(episode.id)
+
+        def swap(partial: Path, folder: Path) -> None:
+            former = partial.with_name(f"{partial.name}~{folder.name}")
+            folder.rename(former)  # killed now, `_sweep` puts it back
+            partial.rename(folder)
+            shutil.rmtree(former, ignore_errors=True)
+
+        self._write(episode, swap)
+        return folder
+
+    def _write(self, episode: Episode, place: Callable[[Path, Path], None]) -> None:
+        """An episode's files written aside, then put into place. Raises StoreError."""
+        folder = self._folder(episode.id)
         document = to_atif(episode)
         validate_atif(document)
         files = {"episode.json": (json.dumps(document) + "\n").encode(), **images(episode)}
@@ -70,8 +86,9 @@ class Store:
         try:
             partial.mkdir()
             for name, data in {**files, SUMS: sums.encode()}.items():
-                _write(partial / name, data)
-            self._place(partial, folder)
+                (partial / name).parent.mkdir(exist_ok=True)
+                (partial / name).write_bytes(data)
+            place(partial, folder)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 size = sum(map(len, files.values()))
@@ -82,23 +99,6 @@ class Store:
             raise StoreError(f"can't write episode {episode.id} in {self.path}: {error}") from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-        if self._tasks is not None:
-            self._tasks.setdefault(episode.task, set()).add(episode.id)
-            self._seen.add(episode.id)
-        return folder
-
-    def replace(self, episode: Episode) -> Path:
-        """Write an episode in place of the one of its id; should that fail, the old one stays."""
-        folder = self._folder(episode.id)
-        aside = self.path / PARTIAL / f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex}"
-        folder.rename(aside)
-        try:
-            self.add(episode)
-        except StoreError:
-            aside.rename(folder)
-            raise
-        shutil.rmtree(aside, ignore_errors=True)
-        return folder
 
     def _place(self, partial: Path, folder: Path) -> None:
         """Rename into place. Only a broken episode is ever replaced; another writer's whole one stays."""
@@ -156,20 +156,6 @@ class Store:
             except StoreError as error:
                 self.broken[id] = str(error)
 
-    def has(self, task: str) -> bool:
-        """Whether there is an episode of this task (`suite/family/seed`)."""
-        if self._tasks is None:
-            self._tasks = {}
-        for id in self.ids():
-            if id not in self._seen:  # other processes add episodes too
-                self._seen.add(id)
-                try:
-                    document = json.loads((self._folder(id) / "episode.json").read_bytes())
-                    self._tasks.setdefault(document["extra"]["task"], set()).add(id)
-                except (OSError, ValueError, KeyError, TypeError) as error:
-                    self.broken[id] = f"episode {id} in {self.path} can't be read: {error}"
-        return task in self._tasks
-
     def digest(self) -> str:
         """One SHA-256 of the whole store: it changes when an episode is added, taken away or changed."""
         total = hashlib.sha256()
@@ -222,12 +208,16 @@ class Store:
         return self.path / id
 
     def _sweep(self) -> None:
-        """Remove what killed writers of this machine left; a live writer's folder stays."""
+        """Remove what killed writers of this machine left, put back what one was about to replace; a live
+        writer's folder stays."""
         for left in (self.path / PARTIAL).iterdir():
-            host, _, rest = left.name.rpartition(".")[0].rpartition(".")
+            writer, _, id = left.name.partition("~")
+            host, _, rest = writer.rpartition(".")[0].rpartition(".")
             if left.name.endswith(".broken"):
                 host, rest = left.name.rsplit(".", 3)[:2]
             if host == socket.gethostname() and rest.isdigit() and not alive(int(rest)):
+                if id and not (self.path / id).exists():
+                    left.rename(self.path / id)
                 shutil.rmtree(left, ignore_errors=True)
 
 
@@ -250,8 +240,3 @@ def alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(data)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trajectories.episode import Episode
 
 HELD_OUT_FROM = 1_000_000  # seeds from here on are for evaluation only
+HELD_OUT_TO = 1_000_000_000  # those from here on are a published benchmark's
 
 
 def is_held_out(seed: int) -> bool:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from trajectories.episode import Episode
+from trajectories.lessons import unfit
 from trajectories.store import Store
-from trajectories.tasks import is_held_out
 
 
 def clean(recorded: Path, kept: Path) -> dict[str, Any]:
@@ -24,7 +24,8 @@ def clean(recorded: Path, kept: Path) -> dict[str, Any]:
     known: set[tuple[str, str, tuple[str, ...]]] = set()
     for episode in source:
         told = (episode.suite, episode.goal, tuple(map(str, episode.actions)))
-        if (reason := unfit(episode)) or (reason := "told twice" if told in known else ""):
+        reason = unfit(episode) or unjudged(episode) or ("told twice" if told in known else "")
+        if reason:
             why[reason] += 1
             continue
         known.add(told)
@@ -33,13 +34,7 @@ def clean(recorded: Path, kept: Path) -> dict[str, Any]:
     return {"store": str(kept), "digest": target.digest(), "kept": len(target), "left_out": dict(+why)}
 
 
-def unfit(episode: Episode) -> str:
-    """Why an episode is not to be learnt from; empty if it is. What a person judged is judged, however it
-    ended."""
-    if is_held_out(episode.seed):
-        return "held out"
-    if episode.extra.get("checked_by") == "person":
-        return ""
-    if episode.ended == "error":
-        return "broke off"
-    return "unjudged" if episode.policy in ("team", "desktop", "replay") else ""
+def unjudged(episode: Episode) -> str:
+    """Whether only the model's own reviewer says how an episode ended."""
+    ours = episode.policy in ("team", "desktop", "replay")
+    return "unjudged" if ours and episode.extra.get("checked_by") != "person" else ""

@@ -185,7 +185,7 @@ def evaluate(turn: Turn, given: Given, folder: Path) -> Result:
             report = asyncio.run(command.measure(parser.parse_args(words)))
             if 2 * report.errors > report.total:
                 raise StageFailed(f"{report.errors} of {report.total} episodes broke off: {report.error}")
-            command.log(report)
+            command.log(report, part=bool(own))
             found.append(report.json())
         return found
 

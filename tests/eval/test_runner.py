@@ -17,6 +17,7 @@ from tools.actions import Action
 from tools.environment import Environment
 from tools.observation import Observation
 from trajectories.episode import Episode
+from trajectories.miniwob import protocol
 from trajectories.rollout import oracle_policy, roll_out
 from trajectories.store import Store
 from trajectories.tasks import Outcome, Task, is_held_out
@@ -46,11 +47,12 @@ class Broken:
 
 
 def test_seeds_are_held_out_and_apart() -> None:
-    """Evaluations of different seeds share no task, and no training seed is among them."""
+    """Evaluations of different seeds share no task, and neither training nor benchmark seeds are theirs."""
     first, second = seeds(0, 10_000), seeds(1, 20)
     assert all(map(is_held_out, (first[0], second[0])))
     assert not set(first) & set(second)
-    for wrong in ((0, 0), (0, 10_001), (-1, 5)):
+    assert not set(seeds(899, 10_000)) & {seed for own in protocol.seeds().values() for seed in own}
+    for wrong in ((0, 0), (0, 10_001), (-1, 5), (99_900, 1)):
         with pytest.raises(ValueError, match="episodes must be"):
             seeds(*wrong)
 

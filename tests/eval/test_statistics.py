@@ -34,7 +34,8 @@ def test_paired_is_exact() -> None:
 
 
 def test_better_refuses_what_could_be_luck() -> None:
-    """One win in ten is refused as luck, ten in ten is better; an ablation can't decide."""
+    """One win in ten is refused as luck, ten in ten is better; neither an ablation nor a side that
+    broke off can decide."""
 
     def report(solved: int) -> dict[str, object]:
         return {"results": {f"s/f/{i}": i < solved for i in range(10)}}
@@ -42,5 +43,7 @@ def test_better_refuses_what_could_be_luck() -> None:
     assert better([report(10)], [report(0)])[0]
     assert "could be luck" in better([report(5)], [report(4)])[1]
     assert "not better" in better([report(4)], [report(4)])[1]
+    broken = report(0) | {"errors": 10, "error": "the browser died"}
+    assert "10 of the champion's episodes broke off (the browser died)" in better([report(10)], [broken])[1]
     with pytest.raises(ValueError, match="ablation"):
         better([report(10) | {"blank": True}], [report(0)])

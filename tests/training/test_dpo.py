@@ -18,8 +18,6 @@ from training.dpo import Pair, Recipe, balanced, hold_back, log_probabilities, o
 from training.registry import CHALLENGER, alias
 from training.sft import dataset, shrinker
 from trajectories.examples import NOT_YET, UNDO, UNFIT, examples
-from trajectories.line import preferences
-from trajectories.shards import write_rows
 from trajectories.store import Store
 from trajectories.tasks import HELD_OUT_FROM
 
@@ -40,7 +38,6 @@ def data(tmp_path: Path) -> Path:
         made += [good, replace(bad, steps=(strayed,), outcome=failed, ended="budget", policy="model")]
     for one in made:
         store.add(one)
-    write_rows(tmp_path / "data" / "preferences" / "000000.parquet", list(preferences(iter(made))))
     return tmp_path / "data"
 
 

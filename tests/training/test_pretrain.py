@@ -126,6 +126,16 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     assert all(torch.allclose(first[k], second[k], atol=1e-5) for k in first)
 
 
+def test_killed_between_two_checkpoints(tmp_path: Path) -> None:
+    """Killed when the former checkpoint was moved aside and the new one not yet in place, a run goes on."""
+    recipe = Recipe("tiny", steps=2, batch=2, questions=3, checkpoint_seconds=0)
+    folder = pretrain(recipe, tmp_path, lambda step, metrics: None)
+    before = load(folder)[0].state_dict()
+    folder.rename(folder.with_name("checkpoint.old"))
+    after = load(pretrain(recipe, tmp_path, lambda step, metrics: None))[0].state_dict()
+    assert all(torch.equal(before[k], after[k]) for k in before)
+
+
 def test_the_clock_ends_a_run(tmp_path: Path) -> None:
     """With minutes given it ends when they are over, its rate fallen."""
     recipe = Recipe("tiny", steps=100_000, minutes=0.05, batch=1, questions=1, warmup=0, decay_from=0.0)

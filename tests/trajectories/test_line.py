@@ -13,7 +13,7 @@ from tools.actions import Action
 from tools.observation import Box, Element, Observation
 from trajectories.episode import Episode, Step
 from trajectories.goals import QUOTED, faithful, reword
-from trajectories.line import preferences
+from trajectories.preferences import preferences
 from trajectories.shards import Folder, Plan, PlanError
 from trajectories.tasks import HELD_OUT_FROM, Outcome
 

@@ -23,7 +23,11 @@ AWAY = 3  # links at most between an episode's start and its demonstration's pag
 
 
 class SiteSuite:
-    """See `trajectories.tasks.Suite`. Raises SiteError where there is no map, or nothing on it."""
+    """See `trajectories.tasks.Suite`. Raises SiteError where there is no map, or nothing on it.
+
+    Seeds choose among the same demonstrations on either side of `HELD_OUT_FROM`: held out are other values,
+    words and places to begin at, not other things to do.
+    """
 
     scripted: tuple[str, ...] = ()
     looks_only: frozenset[str] = frozenset()

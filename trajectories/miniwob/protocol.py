@@ -6,8 +6,8 @@ https://github.com/ServiceNow/BrowserGym), its columns renamed and the comments 
 Seeds of ours say what a page is drawn from:
 
     0 to 999,999            training; the page gets -1 - seed, a number that no benchmark uses
-    1,000,000 to 1,999,999  held out, for our own evaluations; the page gets the seed itself
-    2,000,000 and up        protocol A; the page gets seed - 2,000,000, which is BrowserGym's number
+    1,000,000 and up        held out, for our own evaluations; the page gets the seed itself
+    1,000,000,000 and up    protocol A; the page gets seed - 1,000,000,000, which is BrowserGym's number
 
 Not covered: running it (`eval/runner.py`).
 """
@@ -20,9 +20,9 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from trajectories.tasks import HELD_OUT_FROM
+from trajectories.tasks import HELD_OUT_FROM, HELD_OUT_TO
 
-PROTOCOL_A_FROM = 2_000_000
+PROTOCOL_A_FROM = HELD_OUT_TO
 MAX_STEPS = 10
 REPEATS = 5
 # BrowserGym means 2 ** 32 and writes 2 ^ 32, which is 34 in Python; published results are for these seeds.
