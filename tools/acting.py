@@ -301,7 +301,8 @@ class Acting(ABC):
         try:
             await self.page.goto(full, wait_until="load")
         except Error as error:
-            if self._lost(error) or self._saving_now():  # an address that is a download is no failure
+            # An address that is a download is no failure; it may have ended already.
+            if self._lost(error) or self._saving_now() or "Download is starting" in error.message:
                 return
             raise ActionFailed(f"{shorten(full)} did not load ({why(error)})") from error
 
