@@ -88,6 +88,11 @@ def endpoint_for(role: Role, default: Endpoint | None) -> Endpoint:
     return default
 
 
+def by_proxy(url: str) -> bool:
+    """Whether a proxy of the environment may be taken, which can't reach a server on this machine."""
+    return urlsplit(url).hostname not in LOOPBACK
+
+
 def _flag(variable: str) -> bool:
     return os.environ.get(variable, "").lower() in ("1", "true", "yes", "on")
 
@@ -107,14 +112,12 @@ class ChatModel:
         # The client's time-outs are for each piece of an answer: one that drips would never end by them.
         self._longest = timeout + retries * (timeout + PAUSE)
         self.role = role
-        # A proxy from the environment can't reach a server on this machine.
-        loopback = urlsplit(endpoint.base_url).hostname in LOOPBACK
         self._client = AsyncOpenAI(
             base_url=endpoint.base_url,
             api_key=endpoint.api_key,
             max_retries=retries,
             timeout=Timeout(timeout, connect=5.0),
-            http_client=DefaultAsyncHttpxClient(trust_env=False) if loopback else None,
+            http_client=None if by_proxy(endpoint.base_url) else DefaultAsyncHttpxClient(trust_env=False),
         )
 
     async def ask(

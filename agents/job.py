@@ -59,13 +59,19 @@ class Request:
 
 
 class Over(Exception):
-    """The job has ended, and how; with the terms that were not agreed to, if it was that."""
+    """The job has ended, and how; with the terms that were not agreed to, if it was that.
 
-    def __init__(self, outcome: Outcome, reason: str, terms: Terms | None = None) -> None:
+    `broken`: a model or the place to work broke down, so that it says nothing about the team.
+    """
+
+    def __init__(
+        self, outcome: Outcome, reason: str, terms: Terms | None = None, *, broken: bool = False
+    ) -> None:
         super().__init__(reason)
         self.outcome: Outcome = outcome
         self.reason = reason
         self.terms = terms
+        self.broken = broken
 
 
 class Stalled(Over):
@@ -107,6 +113,7 @@ class Job:
     _invalid: int = 0
     _told: bool = False
     _refused: bool = False
+    _moved: int = 0  # times in a row that the page changed while a yes was waited for
     _agreed: Terms | None = None  # what the person said yes to, when that was the last step
 
     def __post_init__(self) -> None:
@@ -310,8 +317,12 @@ class Job:
         if terms(action, now, verdict) != asked:
             self.say("policy", "the page has changed since it was asked about")
             self.observation = now
+            self._moved += 1
+            if self._moved >= REPEATS:
+                raise Over("not done", f"{action}: the page changed {REPEATS} times before a yes could count")
             self.tell("the page changed while you waited for a yes; look again")
             return False
+        self._moved = 0
         self._agreed = asked
         return True
 

@@ -46,6 +46,7 @@ class Lifted:
         """The values with which this goal is the lifted one, or None where it is another. A value that stood
         in quotes has none within: `"low" and owner "Ann"` is two values, not one."""
         pattern = ""
+        names = [*self.values]  # groups go by number: what labels are made of, such as m², may name no group
         seen: set[str] = set()
         pieces = re.split(r"\{(\w+)\}", " ".join(self.goal.split()))
         for at, piece in enumerate(pieces):
@@ -54,13 +55,15 @@ class Lifted:
             elif piece not in self.values:
                 pattern += re.escape(f"{{{piece}}}")
             elif piece in seen:
-                pattern += f"(?P={piece})"
+                pattern += f"(?P=v{names.index(piece)})"
             else:
                 quoted = pieces[at - 1].endswith('"') and pieces[at + 1].startswith('"')
-                pattern += f"(?P<{piece}>{INSIDE if quoted else '.+?'})"
+                pattern += f"(?P<v{names.index(piece)}>{INSIDE if quoted else '.+?'})"
                 seen.add(piece)
         found = re.fullmatch(pattern, " ".join(goal.split()), re.IGNORECASE)
-        return found.groupdict() if found and seen == set(self.values) else None
+        if found is None or seen != set(names):
+            return None
+        return {name: found[f"v{at}"] for at, name in enumerate(names)}
 
     def filled(self, values: Mapping[str, str]) -> Program:
         """The program with these values; those of the first time where none is given. Raises ValueError for
@@ -95,7 +98,7 @@ def lift(goal: str, program: Program) -> Lifted:
 def parse_lifted(text: str) -> Lifted:
     """Read what `str` of a lifted program wrote. Raises ActionError."""
     goal, values = "", {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if line.startswith(GOAL):
             goal = line.removeprefix(GOAL).strip()
         elif given := VALUE.fullmatch(line.strip()):

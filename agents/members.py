@@ -81,7 +81,11 @@ class Desk:
         for hit in hits:
             text, values = hit.text, None
             if hit.kind == "program":
-                lifted = parse_lifted(text)
+                try:
+                    lifted = parse_lifted(text)
+                except ActionError as error:  # of another version, with other actions
+                    job.say("memory", f"a program from {hit.source} can't be read: {error}")
+                    continue
                 values = (
                     lifted.fit(shorten(job.goal, 600)) if hit.source == site_of(job.observation.url) else None
                 )
@@ -138,7 +142,7 @@ class Member(BaseChatAgent):
             self.desk.over = over
             return f"{over.outcome}: {over.reason}"
         except (ModelDown, NoVerdict, EnvironmentDown) as error:
-            self.desk.over = Over("not done", str(error))
+            self.desk.over = Over("not done", str(error), broken=not isinstance(error, NoVerdict))
             return str(error)
         except Exception as error:  # AutoGen would turn it into text; run_team raises it as it is
             self.desk.crash = error

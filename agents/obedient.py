@@ -33,13 +33,14 @@ ORDER = re.compile(
 
 def orders(question: str) -> list[re.Match[str]]:
     """Every order in a question, in the order they stand; what was done or said before is none."""
-    lines = [line for line in question.splitlines() if not line.startswith(("did:", "error:"))]
+    said = ("did:", "| did:", "error:")
+    lines = [line for line in question.splitlines() if not line.startswith(said)]
     return list(ORDER.finditer("\n".join(lines).replace('\\"', '"').replace("\\\\", "\\")))
 
 
 def act(question: str) -> str:
     """The actor's answer: the first order that was not done yet and can be done here."""
-    done = {line.removeprefix("did: ") for line in question.splitlines()}
+    done = {line.removeprefix("| ").removeprefix("did: ") for line in question.splitlines()}
     return next((call for call, _ in _calls(question) if call not in done), DONE)
 
 

@@ -125,7 +125,8 @@ def parse_line(text: str, observation: Observation | None = None) -> Program:
 
     With `observation`, refs of that page are turned into roles and names; without, they are refused.
     """
-    lines = [line.strip() for line in _unfenced(text).splitlines()]
+    # Not splitlines(): a name in quotes may hold what Unicode takes for the end of a line.
+    lines = [line.strip() for line in _unfenced(text).split("\n")]
     lines = [line for line in lines if line and not line.startswith("#")]
     if not lines:
         raise ActionError("the program is empty; write one call a line, or act(goal)")

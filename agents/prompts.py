@@ -74,7 +74,7 @@ def actor_text(
     goal: str, observation: Observation, history: Sequence[Action], *, fenced: bool = False
 ) -> str:
     """The actor's question: page, what was done, goal, `act:`."""
-    done, marked = _done(history), _marked(goal, observation, history, fenced)
+    done, marked = _done(history, fenced), _marked(goal, observation, history, fenced)
     return f"{_page(observation, fenced)}{done}{marked}act:"
 
 
@@ -93,7 +93,7 @@ def result_review_text(
     goal: str, observation: Observation, history: Sequence[Action], *, fenced: bool = False
 ) -> str:
     """The reviewer's question after: the page at the end, what was done, goal, `check result:`."""
-    done, marked = _done(history), _marked(goal, observation, history, fenced)
+    done, marked = _done(history, fenced), _marked(goal, observation, history, fenced)
     return f"{_page(observation, fenced)}{done}{marked}check result:"
 
 
@@ -126,6 +126,7 @@ def _marked(goal: str, observation: Observation, history: Sequence[Action], fenc
     return _goal(goal) if fenced else f"goal: {grounding.mark(shorten(goal, 600), observation, history)}\n"
 
 
-def _done(history: Sequence[Action]) -> str:
-    shown = history[-HISTORY:]
-    return "".join(f"did: {action}\n" for action in shown)
+def _done(history: Sequence[Action], fenced: bool) -> str:
+    """What was done. An action begins with its element's name, which is the page's word."""
+    did = "".join(f"did: {action}\n" for action in history[-HISTORY:])
+    return _data("done so far", did) if fenced and did else did

@@ -68,5 +68,5 @@ async def replay(
     except Over as early:
         over = early
     except (ActionError, EnvironmentDown, ModelDown) as error:
-        over = Over("not done", str(error))
+        over = Over("not done", str(error), broken=not isinstance(error, ActionError))
     return result_of(job, over, began)

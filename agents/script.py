@@ -136,7 +136,7 @@ def _given(job: Job, known: dict[Path, tuple[int, int]]) -> dict[str, bytes]:
         if folder is None:
             continue
         for path in sorted(folder.rglob("*")):
-            with suppress(FileNotFoundError):  # browser and applications write and rename there meanwhile
+            with suppress(OSError):  # gone meanwhile, as when one is renamed, or not for us to read
                 if path.is_symlink() or not path.is_file():
                     continue
                 size, changed = path.stat().st_size, path.stat().st_mtime_ns

@@ -65,6 +65,7 @@ class TeamResult:
     files: tuple[Path, ...] = ()  # left by scripts
     terms: Terms | None = None  # what was not agreed to, where that ended it
     goal: str = ""  # as it was worked on, with what the person answered
+    broken: bool = False  # a model or the place to work broke down
 
 
 async def run_team(
@@ -143,6 +144,7 @@ def result_of(job: Job, over: Over, began: float) -> TeamResult:
         tuple(job.kept.values()),
         over.terms,
         job.goal,
+        over.broken,
     )
 
 

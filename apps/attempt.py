@@ -17,6 +17,7 @@ from agents.effort import Effort
 from agents.job import Request
 from agents.spans import Span, span
 from agents.team import run_team
+from apps.kept import ended
 from eval.runner import Attempt
 from tools import rails, rules, settings
 from tools.environment import Environment
@@ -77,11 +78,12 @@ def team(endpoint: Endpoint, label: str, effort: Effort) -> Attempt:
             ),
             final=done.final,
             outcome=outcome,
-            ended="done" if done.outcome == "done" else "infeasible",
+            ended=ended(done, task.max_steps, "infeasible"),
             policy="team",
             model=label,
             started=started,
-            extra={"outcome": done.outcome, "reason": done.reason},
+            extra={"outcome": done.outcome, "reason": done.reason}
+            | ({"error": done.reason} if done.broken else {}),
         )
 
     return attempt

@@ -96,19 +96,12 @@ async def _main(args: argparse.Namespace, terminal: Terminal, opened: Opening, p
     async with AsyncExitStack() as stack:
         with terminal.busy(f"starting {parts} …"):
             at, endpoints = await _start(args, stack, terminal, interrupt, opened)
-        results = []
-        async for task in _tasks(at, args.task):
-            if terminal.interactive and (task.startswith("/") or task in ("help", "?")):
-                terminal.say(await commands.answer(at, endpoints, "/help" if task[0] != "/" else task))
-                continue
-            if terminal.interactive and args.task is None and len(task.split()) == 1:  # a slip of the hand
-                terminal.say(f"{task!r} is no task: say in a few words what to do, or /help", "red")
-                continue
-            results.append(await at.do(task))
-            if results[-1]["outcome"] == "interrupted" and not terminal.interactive:
-                break
-        if args.json:
-            print(_json(args, results), flush=True)
+        results: list[dict[str, Any]] = []
+        try:
+            await _all(at, endpoints, results)
+        finally:  # what was done was done, however it ends
+            if args.json and (results or not args.task):
+                print(_json(args, results), flush=True)
         if terminal.interactive and args.task is None:
             terminal.say("closing …", "dim")
         await at.closed()
@@ -120,6 +113,21 @@ async def _main(args: argparse.Namespace, terminal: Terminal, opened: Opening, p
     if terminal.interactive and args.task is None:
         return 0  # the person has seen how each one ended
     return 130 if "interrupted" in outcomes else 0 if outcomes == {"done"} else 1
+
+
+async def _all(at: Session, endpoints: dict[Role, Endpoint], results: list[dict[str, Any]]) -> None:
+    """Do what is asked, one after the other; what came of each task goes to `results`."""
+    args, terminal = at.args, at.terminal
+    async for task in _tasks(at, args.task):
+        if terminal.interactive and (task.startswith("/") or task in ("help", "?")):
+            terminal.say(await commands.answer(at, endpoints, "/help" if task[0] != "/" else task))
+            continue
+        if terminal.interactive and args.task is None and len(task.split()) == 1:  # a slip of the hand
+            terminal.say(f"{task!r} is no task: say in a few words what to do, or /help", "red")
+            continue
+        results.append(await at.do(task))
+        if results[-1]["outcome"] == "interrupted" and not terminal.interactive:
+            return
 
 
 def _json(args: argparse.Namespace, results: list[dict[str, Any]]) -> str:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools import settings
+from tools.actions import ActionError
+from tools.environment import EnvironmentDown
 
 if TYPE_CHECKING:
     from agents.clients import Endpoint
@@ -27,7 +29,14 @@ async def answer(at: Session, endpoints: Mapping[Role, Endpoint], line: str) -> 
     word, _, rest = line.removeprefix("/").strip().partition(" ")
     if word not in COMMANDS:
         return f"no /{word}; " + await _help(at, endpoints, "")
-    return await COMMANDS[word][0](at, endpoints, rest.strip())
+    from agents.clients import ModelDown
+    from tools.memory import MemoryDown
+    from trajectories.store import StoreError
+
+    try:
+        return await COMMANDS[word][0](at, endpoints, rest.strip())
+    except (ModelDown, MemoryDown, StoreError, EnvironmentDown, ActionError) as error:
+        return str(error)
 
 
 async def _help(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) -> str:
@@ -35,7 +44,6 @@ async def _help(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) -> s
 
 
 async def _plan(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) -> str:
-    from agents.clients import ModelDown
     from agents.coder import Coder
 
     if not rest:
@@ -43,27 +51,20 @@ async def _plan(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) -> s
     coder = Coder(endpoints["coder"])
     try:
         plan = await coder.plan(rest, await at.env.observe(), [])
-    except ModelDown as error:
-        return str(error)
     finally:
         await coder.close()
     return plan.note or str(plan.program)
 
 
 async def _memory(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) -> str:
-    from tools.memory import MemoryDown
-
     memory = at.memory
     if memory is None:
         return "this chat was started with --no-memory"
     await at.settled()
-    try:
-        if rest:
-            hits = await asyncio.to_thread(memory.retrieve, rest, at.observation.url, 5)
-        else:
-            hits = await asyncio.to_thread(memory.entries)
-    except MemoryDown as error:
-        return str(error)
+    if rest:
+        hits = await asyncio.to_thread(memory.retrieve, rest, at.observation.url, 5)
+    else:
+        hits = await asyncio.to_thread(memory.entries)
     return "\n".join(f"{h.kind} {h.source}: {_remembered(h)}" for h in hits) or "nothing yet"
 
 
@@ -74,7 +75,10 @@ def _remembered(hit: Hit) -> str:
 
     if hit.kind != "program":
         return shorten(hit.text, 100)
-    lifted = parse_lifted(hit.text)
+    try:
+        lifted = parse_lifted(hit.text)
+    except ActionError as error:
+        return f"can't be read: {error}"
     times = f", worked {hit.worked} time{'s' if hit.worked != 1 else ''}" if hit.worked else ""
     return f"{shorten(lifted.goal, 100)} ({len(lifted.program.steps)} steps{times})"
 
@@ -117,14 +121,10 @@ async def _save(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) -> s
 
 async def _judge(at: Session, right: bool) -> str:
     from apps.feedback import judge
-    from trajectories.store import StoreError
 
     if at.last is None:
         return "do a task first"
-    try:
-        await asyncio.to_thread(judge, at.last[2], right)
-    except StoreError as error:
-        return str(error)
+    await asyncio.to_thread(judge, at.last[2], right)
     return f"noted; shopfloor train dpo --data {settings.home()} learns from it"
 
 

@@ -24,10 +24,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tools import rules, settings
 from tools.environment import EnvironmentDown
+
+if TYPE_CHECKING:
+    from agents.clients import Endpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 GIB = 2**30
@@ -164,14 +167,25 @@ async def _draw(path: str) -> Check:
 
 
 def model() -> Check:
-    """The model in use: an endpoint that answers, or a folder whose files can be read."""
-    chosen = settings.load()
-    if chosen.model_url:
-        return _endpoint(chosen.model_url)
+    """What the roles speak to: endpoints that answer, or a folder whose files can be read."""
+    from agents.clients import ROLES, Endpoint, EndpointUnset, endpoint_for
+
+    settings.export()  # where endpoints are looked up
+    local = Endpoint("", "")
+    try:
+        used = dict.fromkeys(endpoint_for(role, local) for role in ROLES)
+    except EndpointUnset as error:
+        return Check("model", "fail", str(error), "see `shopfloor config`")
+    checks = [_local() if each == local else _endpoint(each) for each in used]
+    failed = next((check for check in checks if check.status != "ok"), None)
+    return failed or Check("model", "ok", "; ".join(check.found for check in checks))
+
+
+def _local() -> Check:
     from training.registry import NoModel, resolve
 
     try:
-        folder = resolve(chosen.model)
+        folder = resolve(settings.load().model)
     except NoModel as error:
         return Check("model", "fail", str(error), "git checkout -- models/nano, or set SHOPFLOOR_MODEL")
     mend = f"restore the files of {folder}, or choose another folder: SHOPFLOOR_MODEL"
@@ -196,18 +210,24 @@ def _product(shape: list[int]) -> int:
     return total
 
 
-def _endpoint(url: str) -> Check:
+def _endpoint(endpoint: Endpoint) -> Check:
     import httpx
 
-    key = os.environ.get("SHOPFLOOR_MODEL_KEY", "none")
+    from agents.clients import by_proxy
+
+    url = endpoint.base_url
     try:
         answer = httpx.get(
-            f"{url.rstrip('/')}/models", headers={"Authorization": f"Bearer {key}"}, timeout=5.0
+            f"{url.rstrip('/')}/models",
+            headers={"Authorization": f"Bearer {endpoint.api_key}"},
+            timeout=5.0,
+            trust_env=by_proxy(url),
         )
-    except httpx.HTTPError as error:
-        return Check("model", "fail", f"{url}: {error}", "start it, or mend SHOPFLOOR_MODEL_URL")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        mend = "start it, or mend SHOPFLOOR_MODEL_URL or the role's own _URL"
+        return Check("model", "fail", f"{url}: {error}", mend)
     if answer.status_code != 200:
-        mend = "mend SHOPFLOOR_MODEL_URL (it usually ends in /v1) or SHOPFLOOR_MODEL_KEY"
+        mend = "mend its _URL (it usually ends in /v1) or _KEY"
         return Check("model", "fail", f"{url} answered {answer.status_code}", mend)
     return Check("model", "ok", f"{url} answers")
 

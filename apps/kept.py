@@ -16,6 +16,17 @@ from trajectories.store import Store
 from trajectories.tasks import Outcome
 
 
+def ended(result: TeamResult, max_steps: int, otherwise: Ended) -> Ended:
+    """How an episode of the team's ended; `otherwise` where it was stopped before its end."""
+    if result.outcome == "done":
+        return "done"
+    if result.broken:
+        return "error"
+    if result.steps and result.steps[-1][1].action.name == "report_infeasible":
+        return "infeasible"
+    return "budget" if len(result.steps) >= max_steps else otherwise
+
+
 def keep(
     kind: Literal["chat", "replay"],
     ident: str,
@@ -34,14 +45,8 @@ def keep(
     extra: dict[str, Any] = {**checked, "outcome": result.outcome, "reason": result.reason}
     if result.files:
         extra["files"] = [path.name for path in result.files]
-    last = result.steps[-1][1].action.name if result.steps else ""
-    ended: Ended = "done" if result.outcome == "done" else "error"
-    if ended == "error":
+    if result.outcome != "done":
         extra["error"] = f"{result.outcome}: {result.reason}"
-        if last == "report_infeasible":
-            ended = "infeasible"
-        elif len(result.steps) >= max_steps:
-            ended = "budget"
     pairs = zip(result.steps, timings, strict=True)
     steps = tuple(Step(look, decision, by, round(s, 4)) for (look, decision, by), s in pairs)
     episode = Episode(
@@ -51,7 +56,7 @@ def keep(
         steps=steps,
         final=result.final,
         outcome=Outcome(result.outcome == "done"),
-        ended=ended,
+        ended=ended(result, max_steps, "error"),
         policy="team" if kind == "chat" else kind,
         model=model,
         started=started,

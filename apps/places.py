@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from apps.undo import Trail
 from tools import secrets, settings
+from tools.environment import origin
 
 if TYPE_CHECKING:
     from apps.session import Interrupt
@@ -44,11 +45,18 @@ def add_working(parser: argparse.ArgumentParser) -> None:
 def misused(args: argparse.Namespace) -> str | None:
     """What is wrong with those, and the mend."""
     url = getattr(args, "url", None)  # a desktop has none
-    if url and urlsplit(url).scheme not in ("http", "https", "file"):
+    if url and not _address(url):
         return f"--url {url} is no address; write it as http://host/path"
     if args.max_steps < 1:
         return "--max-steps must be at least 1"
     return None
+
+
+def _address(url: str) -> bool:
+    try:
+        return origin(url).startswith(("http://", "https://", "file://"))
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ async def opened_page(
 ) -> tuple[Trail, Observation, Place]:
     """A browser at `args.url`, or at a demo help desk started for it. Raises EnvironmentDown."""
     from tools.browser import Browser
-    from tools.environment import Start, origin
+    from tools.environment import Start
 
     browser = Browser(headless=settings.load().headless and not args.headed)
     _, place = await asyncio.gather(stack.enter_async_context(browser), _place(args, stack))
@@ -79,11 +87,17 @@ async def opened_page(
 
 async def _place(args: argparse.Namespace, stack: AsyncExitStack) -> Place:
     if args.url:
-        files = settings.home() / "files"
-        files.mkdir(exist_ok=True)
-        site = re.sub(r"[^A-Za-z0-9.-]+", "-", urlsplit(args.url).hostname or "file")
+        # A folder for each site: what one gave is not there to be uploaded to another.
+        files = settings.home() / "files" / _named(origin(args.url))
+        files.mkdir(parents=True, exist_ok=True)
+        site = _named(urlsplit(args.url).hostname or "file")
         return Place(args.url, args.url, site, str(files))
     from trajectories.helpdesk.server import HelpDeskServer
 
     desk = await stack.enter_async_context(HelpDeskServer(args.seed))
     return Place(desk.home_url, desk.url + "/", "helpdesk", str(desk.files))
+
+
+def _named(site: str) -> str:
+    """A site as a folder's name: letters, digits, dots and dashes."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", site).strip("-")

@@ -29,11 +29,13 @@ from apps import places
 from apps.session import Interrupt, Session
 from tools import rails, rules, secrets, settings
 from tools.actions import Action, ActionError
+from tools.slots import SLOT
 
 if TYPE_CHECKING:
     from agents.actor import ModelPolicy
     from agents.lifting import Lifted
     from agents.policies import Decision
+    from agents.program import Program
     from apps.terminal import Terminal
     from tools.observation import Observation
 
@@ -55,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         values = _values(args.values)
         lifted.filled(values)
         rails.ready(rules.load())
-        secrets.named_in(lifted.said(values))
+        secrets.named_in(_goal(lifted, values))
     except (ValueError, ActionError) as error:
         print(f"shopfloor replay: {error}", file=sys.stderr)
         return 2
@@ -102,6 +104,13 @@ def _values(given: Sequence[str]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
+def _goal(lifted: Lifted, values: dict[str, str]) -> str:
+    """The goal with these values, and the secrets that only the steps name: the person gives those too."""
+    goal, steps = lifted.said(values), str(lifted.filled(values))
+    also = [f"{{{{{name}}}}}" for name in dict.fromkeys(SLOT.findall(steps))]
+    return " ".join([goal, *(slot for slot in also if slot not in goal)]).strip()
+
+
 async def _main(args: argparse.Namespace, lifted: Lifted, values: dict[str, str], terminal: Terminal) -> int:
     from agents.replay import replay
 
@@ -111,22 +120,27 @@ async def _main(args: argparse.Namespace, lifted: Lifted, values: dict[str, str]
             policy = rules.load()
             env, look, place = await places.opened_page(args, stack, policy, interrupt)
         actor = Later(stack)
-        team = partial(replay, program=lifted.filled(values), actor=actor)
+        program = lifted.filled(values)
+        team = partial(replay, program=program, actor=actor)
         at = Session(args, terminal, interrupt, env, look, place, policy, team, actor.name, "replay")
         at.trace = settings.load().trace
-        said = await at.do(lifted.said(values) or args.what)
-        if said["outcome"] == "done":
-            await _keep(args, lifted, Path(said["episode"]), terminal)
+        said = await at.do(_goal(lifted, values) or args.what)
+        if said["outcome"] == "done" and said["episode"] is not None:
+            try:
+                await _keep(args, program, Path(said["episode"]), terminal)
+            except (ValueError, OSError) as error:
+                terminal.say(f"   saved  nothing: {error}", "red")
         await at.closed()
     if args.json:
         print(json.dumps(said, ensure_ascii=False), flush=True)
     return {"done": 0, "interrupted": 130}.get(said["outcome"], 1)
 
 
-async def _keep(args: argparse.Namespace, before: Lifted, episode: Path, terminal: Terminal) -> None:
-    """Save the program as it ran, where that was asked for or a healed one is agreed to."""
+async def _keep(args: argparse.Namespace, before: Program, episode: Path, terminal: Terminal) -> None:
+    """Save the program as it ran, where that was asked for or a healed one is agreed to. Raises ValueError
+    for a run that makes none, and OSError."""
     now = _read(episode)
-    healed = str(now.program) != str(before.program)
+    healed = now.filled({}) != before
     if healed:
         terminal.say(f"  healed  the program is now:\n{now.program}", "cyan")
     file = Path(args.save) if args.save else Path(args.what)

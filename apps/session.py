@@ -24,6 +24,7 @@ from agents.spans import Span, span, spent
 from apps.undo import Trail, Undone
 from tools import secrets, settings
 from tools.actions import Action, ActionError
+from tools.environment import EnvironmentDown
 
 if TYPE_CHECKING:
     from agents.job import Event, Request
@@ -116,6 +117,7 @@ class Session:
     trial: tuple[Trial, str] | None = None  # two models are compared, and what this session is called there
     trace: str | None = None  # where each task's trace is kept, if anywhere (`training/traces.py`)
     last: tuple[str, TeamResult, Path] | None = None  # the last task, how it went, its episode
+    _named: str = ""  # what may name secrets: the task, and what the person has answered
     _folder: Path = Path()
     _looks: int = 0
     _begun: int = 0  # tasks
@@ -128,14 +130,20 @@ class Session:
         return self.trail.env
 
     async def do(self, task: str) -> dict[str, Any]:
-        """One task to its end; what `--json` says about it."""
-        from apps.kept import keep
-
+        """One task to its end; what `--json` says about it. What breaks down ends it, and not the session."""
         try:
-            self.env.give(secrets.named_in(task))
-        except settings.SettingsError as error:
+            return await self._done(task)
+        except (settings.SettingsError, EnvironmentDown) as error:
+            self.interrupt.working = False
             self.terminal.say(f"not done  {error}", "bold red")
             return {"task": task, "outcome": "not done", "reason": str(error), "steps": []}
+
+    async def _done(self, task: str) -> dict[str, Any]:
+        from apps.kept import keep
+        from trajectories.store import StoreError
+
+        self._named = task
+        self.env.give(secrets.named_in(task))
         self.interrupt.event.clear()
         self.interrupt.working = True  # from now on Ctrl-C hands over
         started = datetime.now(UTC)
@@ -161,9 +169,12 @@ class Session:
         goal = result.goal or task
         of = {"model": self.model, "started": started.isoformat(), "max_steps": self.args.max_steps}
         site = self.place.site
-        episode = await asyncio.to_thread(keep, self.kind, ident, site, goal, result, timings, **of)
-        self.observation = result.final
-        self.last = goal, result, episode
+        self.observation, self.last, episode = result.final, None, None
+        try:
+            episode = await asyncio.to_thread(keep, self.kind, ident, site, goal, result, timings, **of)
+            self.last = goal, result, episode
+        except StoreError as error:  # the task is done all the same
+            self.terminal.say(f"{'':>8}  episode not kept: {error}", "bold red")
         good = result.outcome == "done"
         if self.trial is not None and result.outcome in ("done", "not done"):  # else the person ended it
             trial, session = self.trial
@@ -171,7 +182,8 @@ class Session:
         self.terminal.say(f"{result.outcome:>8}  {result.reason}", "bold green" if good else "bold red")
         tokens = f"{result.prompt_tokens} + {result.completion_tokens} tokens"
         self.terminal.say(f"{'':>8}  {len(result.steps)} steps, {tokens}, {result.seconds:.1f} s", "dim")
-        self.terminal.say(f"{'':>8}  episode {_short(episode)}", "dim")
+        if episode is not None:
+            self.terminal.say(f"{'':>8}  episode {_short(episode)}", "dim")
         self.terminal.say(f"{'':>8}  screenshots {_short(self._folder)}", "dim")
         roles = spent(root)
         self.terminal.spent(roles)
@@ -191,7 +203,7 @@ class Session:
                 role: asdict(cost) | {"seconds": round(cost.seconds, 2)} for role, cost in roles.items()
             },
             "model": self.model,
-            "episode": str(episode),
+            "episode": str(episode) if episode is not None else None,
             "screenshots": str(self._folder),
             "files": [str(path.absolute()) for path in result.files],
             "not_approved": asdict(result.terms) if result.terms else None,
@@ -203,7 +215,7 @@ class Session:
 
         try:
             kept = await asyncio.to_thread(remember, memory, task, result)
-        except MemoryDown as error:
+        except (MemoryDown, ActionError) as error:  # the second where another version has kept the like of it
             return self.terminal.say(f"  memory  not kept: {error}", "magenta")
         if kept and not self.terminal.interactive:  # it would break into what is being typed
             self.terminal.say(f"  memory  kept a program of {kept} steps", "magenta")
@@ -353,7 +365,15 @@ class Session:
 
     async def _ask(self, question: str) -> str:
         """The person's answer to a question of the team, which they have just been shown."""
-        return await self._answered("  answer> ")
+        while True:
+            answer = await self._answered("  answer> ")
+            try:
+                self.env.give(secrets.named_in(f"{self._named} {answer}"))
+            except settings.SettingsError as error:
+                self.terminal.say(f"{error}, or answer otherwise", "red")
+                continue
+            self._named += f" {answer}"
+            return answer
 
     async def _answered(self, prompt: str) -> str:
         """What the person types now; nothing where they press Ctrl-C instead."""

@@ -291,13 +291,18 @@ class Acting(ABC):
         await self._drag(self._start.pixels(from_x, from_y), self._start.pixels(to_x, to_y))
 
     async def _goto(self, url: str) -> None:
-        full = urljoin(self.page.url, url)
-        if not self._allowed(full):
+        try:
+            full = urljoin(self.page.url, url)
+            allowed = self._allowed(full)
+        except ValueError as error:
+            raise ActionFailed(f"{shorten(url)} is no address") from error
+        if not allowed:
             raise ActionFailed(f"{shorten(full)} is outside the allowed origins: {', '.join(self._origins)}")
         try:
             await self.page.goto(full, wait_until="load")
         except Error as error:
-            if self._lost(error) or self._saving_now():  # an address that is a download is no failure
+            # An address that is a download is no failure; it may have ended already.
+            if self._lost(error) or self._saving_now() or "Download is starting" in error.message:
                 return
             raise ActionFailed(f"{shorten(full)} did not load ({why(error)})") from error
 

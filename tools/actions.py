@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Literal, TypeGuard
 
@@ -249,7 +250,7 @@ def _value(node: ast.expr, kind: Kind, spec: Spec) -> Value:
     match kind:
         case "target" if isinstance(value, int) and not isinstance(value, bool) and value > 0:
             return value
-        case "target" if isinstance(value, str) and value.isdigit() and int(value) > 0:
+        case "target" if isinstance(value, str) and re.fullmatch("[1-9][0-9]{0,8}", value):
             return int(value)  # BrowserGym writes ids as strings
         case "text" | "keys" | "url" if isinstance(value, str):
             return value

@@ -156,6 +156,7 @@ class BrowserEnvironment(Acting):
         self._endless: set[Request] = set()  # requests that have outlived a settling: a long poll
         self._blocked: str | None = None
         self._failed: str | None = None
+        self._unsaved: str | None = None  # a download that failed, at its end, which may be steps later
         self._saving: set[asyncio.Future[Any]] = set()
         self._parked: set[asyncio.Future[Any]] = set()
         self._good = start.url
@@ -552,7 +553,14 @@ class BrowserEnvironment(Acting):
             count += 1
             target = self.files / f"{Path(name).stem} ({count}){Path(name).suffix}"
         target.touch()  # two downloads of one name at once must not share it
-        await download.save_as(target)
+        try:
+            await download.save_as(target)
+        except BaseException as error:  # broken off there, or by us
+            target.unlink(missing_ok=True)
+            if not isinstance(error, Error):
+                raise
+            self._unsaved = f"{name} was not downloaded ({why(error)})"
+            return
         self.downloads.append(target)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -622,7 +630,7 @@ class BrowserEnvironment(Acting):
 
     async def _strayed(self, error: str | None) -> str | None:
         """After an action: say if it led nowhere, and go back from where nobody may be."""
-        said = self._failed
+        said, self._unsaved = self._failed or self._unsaved, None
         if self._blocked is not None:
             said = f"{shorten(self._blocked)} is outside the allowed origins: {', '.join(self._origins)}"
         if self._dialogs or self._dead or not self._pages:

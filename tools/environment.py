@@ -86,7 +86,22 @@ class ActionFailed(Exception):
     """Why an action could not be done, in words for whoever chose it."""
 
 
+PORTS = {"http": 80, "https": 443}
+
+
 def origin(url: str) -> str:
-    """Scheme, host and port: `http://127.0.0.1:8000`; `file://` for files; `app:mousepad` on a desktop."""
+    """Scheme, host and port: `http://127.0.0.1:8000`; `file://` for files; `app:mousepad` on a desktop.
+
+    As browsers write it: small letters, no name or password, no port that goes without saying, other scripts
+    in Punycode. Raises ValueError for what is no address.
+    """
     split = urlsplit(url)
-    return f"app:{split.path}" if split.scheme == "app" else f"{split.scheme}://{split.netloc}"
+    if split.scheme == "app":
+        return f"app:{split.path}"
+    host, port = split.hostname or "", split.port
+    if not host.isascii():
+        import idna  # its tables are large, and seldom wanted
+
+        host = idna.encode(host, uts46=True).decode()
+    host = f"[{host}]" if ":" in host else host
+    return f"{split.scheme}://{host}" + ("" if port in (None, PORTS.get(split.scheme)) else f":{port}")

@@ -107,17 +107,21 @@ def _assess(action: Action, observation: Observation, goal: str, rules: Rules) -
 
 def _address(url: str, observation: Observation, goal: str, rules: Rules) -> Verdict:
     written = re.sub(r"[\t\r\n]", "", url.strip()).replace("\\", "/")  # as browsers read it
-    there = urlsplit(urljoin(observation.url, re.sub(r"^/{2,}", "//", written)))
-    if origin(there.geturl()) == origin(observation.url):
+    try:
+        there = urlsplit(urljoin(observation.url, re.sub(r"^/{2,}", "//", written)))
+        where = origin(there.geturl())
+    except ValueError:
+        return Verdict("read", "refuse", f"{shorten(url)} is no address")
+    if where == origin(observation.url):
         does = DOING.search(f"{there.path}?{there.query}")
         if does:
             return Verdict("irreversible", "ask", f'opening an address with "{does[0]}" in it may do that')
         return Verdict("read", "approve", "it stays on this site")
     if there.scheme == "app":
-        return _application(origin(there.geturl()), rules)
+        return _application(where, rules)
     if there.scheme not in ("http", "https"):
         return Verdict("read", "refuse", f"{there.scheme}: addresses are not opened")
-    if origin(there.geturl()) in (rules.home, *rules.opened):
+    if where in (rules.home, *rules.opened):
         return Verdict("read", "approve", f"{there.netloc} may be visited")
     if there.hostname and re.search(rf"(?<![\w.-]){re.escape(there.hostname)}(?![\w-])", goal):
         return Verdict("read", "ask", f"it leaves this site for {there.netloc}, which the goal names")

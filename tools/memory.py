@@ -73,6 +73,7 @@ class Memory:
     def add_document(self, path: str | os.PathLike[str]) -> int:
         """Keep a text or Markdown file in pieces; how many were new. An older version of it is dropped."""
         file = Path(path)
+        source = str(file.resolve())  # two folders may have a file of one name
         try:
             if file.stat().st_size > LARGEST:
                 raise NotText(f"{file} is larger than {LARGEST // 1_000_000} MB; split it")
@@ -85,9 +86,9 @@ class Memory:
         if not pieces:
             raise NotText(f"{file} is empty")
         with self._guard:
-            new = self._add(pieces, str(file), "document")
-            now = {_id("document", str(file), piece) for piece in pieces}
-            old = self._chroma().get(where={"source": str(file)}, include=[])["ids"]
+            new = self._add(pieces, source, "document")
+            now = {_id("document", source, piece) for piece in pieces}
+            old = self._chroma().get(where={"source": source}, include=[])["ids"]
             if gone := [i for i in old if i not in now]:
                 self._chroma().delete(gone)
             return new

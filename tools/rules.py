@@ -22,6 +22,7 @@ Not covered: what kind an action is (`guard.py`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -115,13 +116,14 @@ def _check_table(path: Path, name: str, table: Any) -> None:
 
 
 def _check_origin(path: Path, name: Any) -> None:
-    if (
-        isinstance(name, str)
-        and name == origin(name).lower()
-        and name.startswith(("http://", "https://", "file://", "app:"))
-    ):
-        return
+    with suppress(ValueError):  # no address at all
+        if (
+            isinstance(name, str)
+            and name == origin(name).lower()
+            and name.startswith(("http://", "https://", "file://", "app:"))
+        ):
+            return
     raise settings.SettingsError(
         f'{path}: "{name}" is no origin; write it as https://shop.example or http://127.0.0.1:8080 '
-        f'(no path, small letters), as app:mousepad on a desktop, or "{ANYWHERE}" for any'
+        f'(no path, no usual port, small letters), as app:mousepad on a desktop, or "{ANYWHERE}" for any'
     )

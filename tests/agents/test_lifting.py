@@ -67,6 +67,10 @@ def test_it_is_kept_as_text() -> None:
     lifted = lift(GOAL, parse_line(PROGRAM))
     assert parse_lifted(str(lifted)) == lifted
     assert parse_lifted('click(button("Save"))').values == {}
+    odd = lift(
+        'Make it "12".', parse_line('fill(textbox("Area (m²)"), "12")\nclick(button("a\x85b\u2028c"))')
+    )
+    assert parse_lifted(str(odd)) == odd and odd.fit('Make it "7".') == {"area_m²": "7"}
     with pytest.raises(ActionError):
         parse_lifted("# goal: nothing else")
 

@@ -28,7 +28,9 @@ PAGE = Observation(
     error=HOSTILE,
 )
 DID = PAGE.labelled(Action("click", (1,)))
-OURS = re.compile(r"(did|goal): .*|act:|plan:|check plan:|check result:|program:|(page|memory) \(data, .*:")
+OURS = re.compile(
+    r"goal: .*|act:|plan:|check plan:|check result:|program:|(page|memory|done so far) \(data, .*:"
+)
 QUOTED = r'"(?:[^"\\]|\\.)*"'
 LINE = re.compile(
     rf"page: .*|tabs: .*|error: .*|(button|textbox|combobox|text) {QUOTED}.*|did: {QUOTED} click\(1\)"
@@ -58,7 +60,8 @@ def test_page_text_makes_no_line_of_its_own(question: str) -> None:
 
 @pytest.mark.parametrize("question", questions(True))
 def test_the_fence_cannot_be_closed(question: str) -> None:
-    """For other models each line of page and memory is behind a bar, and nothing else is."""
+    """For other models each line of page and memory, and of what was done to the page's elements, is behind a
+    bar, and nothing else is."""
     free = [line for line in question.splitlines() if not line.startswith("| ")]
     assert [line for line in free if not OURS.fullmatch(line) and line != "act(goal)"] == []
     assert [line for line in free if line.startswith("goal:")] == ["goal: mine"]

@@ -276,6 +276,22 @@ async def test_the_policy_reads_a_script_before_any_model(page: Run) -> None:
     assert not page.server.texts("check plan:")
 
 
+async def test_a_file_that_may_not_be_read_is_passed_over(page: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are there."""
+    (page.files / "locked.txt").write_text("no")
+    (page.files / "open.txt").write_text("yes")
+    read = Path.read_bytes
+
+    def reads(path: Path) -> bytes:
+        if path.name == "locked.txt":  # whoever runs the tests may read all files
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", reads)
+    result = await page.go(['import os\nsend_msg_to_user(" ".join(sorted(os.listdir())))'])
+    assert result.outcome == "done" and "open.txt" in result.reason and "locked" not in result.reason
+
+
 async def test_steps_are_counted_in_a_script_too(page: Run) -> None:
     """A loop ends with the job's steps; what was done is in the result."""
     plan = ["import itertools\nfor i in itertools.count():\n    fill(textbox('Total'), i)"]

@@ -91,13 +91,31 @@ class Models(BaseHTTPRequestHandler):
 
 
 def test_endpoint_is_asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A model endpoint that answers, one at the wrong path, and one that is not there."""
+    """A model endpoint that answers, one at the wrong path, and one that is not there; each role's own, where
+    it has one, and nothing that no role uses."""
     server = HTTPServer(("127.0.0.1", 0), Models)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     base = f"http://127.0.0.1:{server.server_port}"
     try:
         monkeypatch.setenv("SHOPFLOOR_MODEL_URL", f"{base}/v1")
+        code, (check,) = checks(capsys, "--only", "model")
+        assert (code, "SHOPFLOOR_MODEL_NAME is not" in check["found"]) == (1, True)
+        monkeypatch.setenv("SHOPFLOOR_MODEL_NAME", "m")
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # which the chat passes by, too
         assert checks(capsys, "--only", "model")[0] == 0
+        monkeypatch.setenv("SHOPFLOOR_CODER_MODEL", "m")
+        for url, says in ((base, "answered 404"), ("http://127.0.0.1:99999999/v1", "99999999")):
+            monkeypatch.setenv("SHOPFLOOR_CODER_URL", url)
+            code, (check,) = checks(capsys, "--only", "model")
+            assert (code, says in check["found"]) == (1, True), check
+        for role in ("ACTOR", "CODER", "REVIEWER"):  # then no other model is used
+            monkeypatch.setenv(f"SHOPFLOOR_{role}_URL", f"{base}/v1")
+            monkeypatch.setenv(f"SHOPFLOOR_{role}_MODEL", "m")
+        monkeypatch.delenv("SHOPFLOOR_MODEL_URL")
+        monkeypatch.setenv("SHOPFLOOR_MODEL", "/gone")
+        assert checks(capsys, "--only", "model")[0] == 0
+        for role in ("ACTOR", "CODER", "REVIEWER"):
+            monkeypatch.delenv(f"SHOPFLOOR_{role}_URL")
         monkeypatch.setenv("SHOPFLOOR_MODEL_URL", base)
         code, (check,) = checks(capsys, "--only", "model")
         assert (code, "answered 404" in check["found"]) == (1, True)
@@ -105,7 +123,7 @@ def test_endpoint_is_asked(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         server.shutdown()
         server.server_close()
     code, (check,) = checks(capsys, "--only", "model")
-    assert (code, check["mend"]) == (1, "start it, or mend SHOPFLOOR_MODEL_URL")
+    assert (code, check["mend"]) == (1, "start it, or mend SHOPFLOOR_MODEL_URL or the role's own _URL")
 
 
 def test_dead_display_warns(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

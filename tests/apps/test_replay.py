@@ -11,6 +11,7 @@ from typing import Any
 
 from agents.lifting import parse_lifted
 from apps.main import main
+from apps.replay import _goal
 from tools.browser import Browser
 from trajectories.helpdesk.suite import HelpDesk
 from trajectories.helpdesk.tasks import HelpDeskTask
@@ -49,12 +50,24 @@ async def test_an_episode_again_with_another_value_and_on_another_site(tmp_path:
         assert (code, said["outcome"]) == (0, "done"), err
         (name,) = parse_lifted(program.read_text()).values
         server.reset(WORLD)
-        code, said, err = await replay(str(program), f"{name}=See you, Ann", "--url", server.home_url)
+        nowhere = str(tmp_path / "gone" / "x.txt")  # done all the same
+        code, said, err = await replay(
+            str(program), f"{name}=See you, Ann", "--url", server.home_url, "--save", nowhere
+        )
+        assert "saved  nothing: " in err and nowhere in err
         assert (code, said["outcome"], signature()) == (0, "done", "See you, Ann"), err
         assert said["prompt_tokens"] == 0 and {s["by"] for s in said["steps"]} == {"program"}
         server.reset(MOVED)
         code, said, err = await replay(str(program), "--url", server.home_url)
         assert code == 1 and said["outcome"] == "not done" and "can't be reached" in said["reason"], err
+
+
+def test_what_a_program_is_for_names_its_secrets() -> None:
+    """The person's word is the goal, by which a secret may be typed where the task began and nowhere else."""
+    lifted = parse_lifted('# goal: Sign in.\nfill(textbox("Password"), "{{password}}")')
+    assert _goal(lifted, {}) == "Sign in. {{password}}"
+    lifted = parse_lifted('# goal: Use {{password}}.\nfill(textbox("Password"), "{{password}}")')
+    assert _goal(lifted, {}) == "Use {{password}}."
 
 
 def test_wrong_use_is_told(tmp_path: Path, capsys: Any) -> None:
@@ -65,6 +78,8 @@ def test_wrong_use_is_told(tmp_path: Path, capsys: Any) -> None:
         ('click(button("Save"))', ["colour=red"], "has no colour"),
         ('click(button("Save"))', ["colour"], "no NAME=VALUE"),
         ('click(button("Save"))', ["--url", "example"], "no address"),
+        ('click(button("Save"))', ["--url", "http://["], "no address"),
+        ('fill(textbox("PIN"), "{{pin}}")', [], "set SHOPFLOOR_SECRET_PIN"),  # which only a step names
     ):
         file.write_text(text)
         assert main(["replay", str(file), *more]) == 2

@@ -67,7 +67,10 @@ def test_a_model_behind_an_endpoint(
         monkeypatch.setenv("SHOPFLOOR_MODEL_URL", babbler.url)
         assert main(command) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report["success"] == 0 and report["invalid_actions"] >= 3
+    assert report["success"] == 0 and report["invalid_actions"] >= 3 and report["errors"] == 0
+    if policy == "team":
+        main(command)  # nobody is there any more, which is no failure of the team's
+        assert json.loads(capsys.readouterr().out)["errors"] == 1
 
 
 def test_the_team_keeps_to_the_policy_and_leaves_a_trace(

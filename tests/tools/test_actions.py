@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 
 from tools.acting import Acting
-from tools.actions import ACTIONS, FINAL, Action, ActionError, Named, parse, prompt_list
+from tools.actions import ACTIONS, FINAL, Action, ActionError, Named, from_call, parse, prompt_list
 
 
 @pytest.mark.parametrize("name", list(ACTIONS))
@@ -96,6 +98,13 @@ def test_bad_text_is_refused_in_words(text: str) -> None:
     with pytest.raises(ActionError) as caught:
         parse(text)
     assert 0 < len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("ref", ["²", "9" * 5_000, "-1", "0"])
+def test_a_script_is_told_what_is_no_number(ref: str) -> None:
+    """Its calls come as nodes, and what is wrong with them is an ActionError too."""
+    with pytest.raises(ActionError):
+        from_call(ast.parse(f"click('{ref}')", mode="eval").body)
 
 
 @pytest.mark.parametrize("deep", (100, 1000, 5000))

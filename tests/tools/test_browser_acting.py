@@ -50,6 +50,13 @@ def server() -> Iterator[str]:
                 self.send_header("Location", "http://localhost:9/")
                 self.end_headers()
                 return
+            if self.path == "/report":  # which breaks off
+                self.send_response(200)
+                self.send_header("Content-Disposition", 'attachment; filename="report.csv"')
+                self.send_header("Content-Length", "1000")
+                self.end_headers()
+                self.wfile.write(b"total,")
+                return
             if self.path == "/slow":
                 release.wait(0.4)
                 body = b"came late"
@@ -116,6 +123,16 @@ async def test_new_tabs(env: BrowserEnvironment) -> None:
     assert seen.tabs == () and seen.title == "Doing"
     assert "only tab" in ((await env.step(parse("tab_close()"))).error or "")
     assert "there is no tab 3" in ((await env.step(parse("tab_focus(3)"))).error or "")
+
+
+async def test_a_download_that_breaks_off_is_said(browser: Browser, server: str, tmp_path: Path) -> None:
+    """It leaves no empty file that could be taken for it."""
+    env = browser.environment()
+    await env.reset(Start(f"{server}/", files=str(tmp_path)))
+    seen = await env.step(parse('goto("/report")'))
+    assert "report.csv was not downloaded" in (seen.error or "")
+    assert env.downloads == [] and [*tmp_path.iterdir()] == []
+    await env.close()
 
 
 async def test_files_go_up_and_come_down_in_their_folder_only(env: BrowserEnvironment) -> None:
@@ -196,6 +213,7 @@ async def test_errors_are_observations_and_the_episode_goes_on(env: BrowserEnvir
     assert "outside the allowed origins" in (
         (await env.step(parse('goto("http://example.com/")'))).error or ""
     )
+    assert "is no address" in ((await env.step(parse('goto("http://[")'))).error or "")
     seen = await env.step(parse('goto("missing.html")'))
     assert "did not load" in (seen.error or "") and seen.title == "Doing"
     assert (await do(env, 'goto("other.html")', "go_back()")).title == "Doing"

@@ -77,6 +77,8 @@ async def test_no_way_leads_to_another_origin(
         assert [a for a in arrived if not a.startswith(port)] == []
         await env.reset(Start(f"{site}/", origins=(site, other)))  # what is allowed arrives
         assert f"{other.rpartition(':')[2]}/img" in arrived
+        seen = await env.reset(Start(f"http://LOCALHOST:{port}/"))  # which the browser writes small
+        assert seen.title == "Home"
 
 
 async def test_a_way_out_that_is_slow_to_show(

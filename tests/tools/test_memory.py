@@ -39,6 +39,20 @@ def test_what_was_kept_is_found_by_meaning_with_its_source(tmp_path: Path) -> No
     memory.close()
 
 
+def test_two_documents_of_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is named from its own folder; neither is taken for an older version of the other."""
+    memory = Memory(tmp_path / "m")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "guide.md").write_text(f"All about {name}.\n")
+        monkeypatch.chdir(tmp_path / name)
+        assert memory.add_document("guide.md") == 1
+    memory.close()
+    memory = Memory(tmp_path / "m")
+    assert [h.source for h in memory.entries()] == [str(tmp_path / n / "guide.md") for n in ("one", "two")]
+    memory.close()
+
+
 def test_one_process_at_a_time_and_broken_is_said(tmp_path: Path) -> None:
     """A second holder is told so, a garbage database too, and the first goes on."""
     memory = Memory(tmp_path / "m")

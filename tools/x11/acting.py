@@ -286,7 +286,10 @@ class Acting(ABC):
         await self._drag(self._pixels(from_x, from_y), self._pixels(to_x, to_y))
 
     async def _goto(self, url: str) -> None:
-        where = origin(url if ":" in url else f"app:{url}")
+        try:
+            where = origin(url if ":" in url else f"app:{url}")
+        except ValueError as error:
+            raise ActionFailed(f"{shorten(url)} is no application's address") from error
         allowed = self._start.origins or (origin(self._start.url),)
         if where == DESKTOP:
             return

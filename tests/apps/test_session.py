@@ -1,0 +1,173 @@
+"""A session through what breaks down in it: a place to work in this process, and a team that is scripted."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.policies import Decision
+from agents.team import TeamResult
+from apps import chat, commands, places
+from apps.kept import ended
+from apps.session import Interrupt, Session
+from apps.terminal import Terminal
+from apps.undo import Trail
+from tools.actions import Action, parse
+from tools.environment import EnvironmentDown, Start
+from tools.observation import Box, Element, Observation, Table
+from tools.rules import Rules
+from tools.secrets import Discreet
+
+FIELD = Element(1, "textbox", "PIN", Box(0, 0, 9, 9))
+LOOK = Observation("http://desk/", "Desk", (99, 99), (FIELD,))
+DONE = TeamResult("done", "done", (), LOOK, 0, 0, 0.0)
+
+
+class Page:
+    """One field. Implements `Environment`; `down`, it can't be used any more."""
+
+    def __init__(self) -> None:
+        self.did: list[Action] = []
+        self.down = False
+
+    async def observe(self) -> Observation:
+        if self.down:
+            raise EnvironmentDown("the browser opens no tab")
+        return LOOK
+
+    async def reset(self, start: Start) -> Observation:
+        return await self.observe()
+
+    async def step(self, action: Action) -> Observation:
+        self.did.append(action)
+        return await self.observe()
+
+    async def tables(self) -> list[Table]:
+        return []
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class Typing(Terminal):
+    """A terminal at which these lines are typed."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(machine=True)
+        self.typed = [*lines]
+
+    async def line(self, prompt: str = "", *, fresh: bool = False) -> str | None:
+        return self.typed.pop(0) if self.typed else None
+
+
+def session(page: Page, terminal: Terminal, team: Callable[..., Any]) -> Session:
+    args = argparse.Namespace(yes=False, max_steps=5, task=None, json=True, command="chat")
+    trail = Trail(Discreet(page), lambda: 0)
+    place = places.Place("http://desk/", "http://desk/", "desk", "files")
+    return Session(args, terminal, Interrupt(terminal), trail, LOOK, place, Rules(), team, "none")
+
+
+async def test_what_breaks_down_ends_the_task_and_not_the_session(
+    _own_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A place that is gone for a while, then a store that can't be written: each is said, and the next task
+    goes on; what a person asks in between is answered in words."""
+
+    async def team(*given: Any, **more: Any) -> TeamResult:
+        return DONE
+
+    page = Page()
+    at = session(page, Typing(), team)
+    assert (await at.do("First"))["outcome"] == "done"
+    page.down = True
+    said = await at.do("Second")
+    assert (said["outcome"], said["reason"]) == ("not done", "the browser opens no tab")
+    assert not at.interrupt.working
+    assert await commands.answer(at, {}, "/undo") == "the browser opens no tab"
+    page.down = False
+    store = _own_home / "episodes"
+    store.rename(_own_home / "old")
+    store.write_text("in its place")
+    said = await at.do("Third")
+    assert (said["outcome"], said["episode"]) == ("done", None)
+    assert "episode not kept: can't make the store" in capsys.readouterr().err
+    assert "do a task first" in await commands.answer(at, {}, "/yes")  # there is none to judge
+
+
+async def test_json_has_what_was_done_before_all_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tasks before an error of ours are printed, and the error is not hidden."""
+
+    async def team(task: str, *given: Any, **more: Any) -> TeamResult:
+        if task == "Second":
+            raise RuntimeError("a bug")
+        return DONE
+
+    terminal = Typing("First", "Second", "Third")
+    at = session(Page(), terminal, team)
+
+    async def start(*given: Any) -> Any:
+        return at, {}
+
+    monkeypatch.setattr(chat, "_start", start)
+    with pytest.raises(RuntimeError, match="a bug"):
+        await chat._main(at.args, terminal, places.opened_page, "")
+    assert [task["task"] for task in json.loads(capsys.readouterr().out)["tasks"]] == ["First"]
+
+
+async def test_an_answer_may_name_a_secret(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is typed, beside the task's own. For one that is not set another answer is asked for."""
+    page = Page()
+
+    async def team(task: str, trail: Trail, *given: Any, **more: Any) -> TeamResult:
+        await at._ask("Which one?")
+        for name in ("{{pin}}", "{{word}}"):
+            await trail.step(parse(f'fill(1, "{name}")'))
+        return DONE
+
+    monkeypatch.setenv("SHOPFLOOR_SECRET_PIN", "4711-0815")
+    monkeypatch.setenv("SHOPFLOOR_SECRET_WORD", "sesame")
+    at = session(page, Typing("{{pins}}", "{{pin}}"), team)
+    await at.do("Sign in with {{word}} or another")
+    assert [action.args[1] for action in page.did] == ["4711-0815", "sesame"]
+    assert "set SHOPFLOOR_SECRET_PINS" in capsys.readouterr().err
+
+
+GAVE_UP = ((LOOK, Decision(Action("report_infeasible", ("no",))), "actor"),)
+WAITED = ((LOOK, Decision(Action("noop")), "actor"),)
+
+
+@pytest.mark.parametrize(
+    ("how", "was"),
+    [
+        ({"outcome": "done"}, "done"),
+        ({"broken": True}, "error"),
+        ({"broken": True, "steps": GAVE_UP}, "error"),  # before the reviewer could look
+        ({"steps": GAVE_UP}, "infeasible"),
+        ({"steps": WAITED * 3}, "budget"),
+        ({"steps": WAITED}, "infeasible"),
+        ({"outcome": "refused"}, "infeasible"),
+    ],
+)
+def test_how_an_episode_ended(how: dict[str, Any], was: str) -> None:
+    """What broke down is no answer of the team's; running out of steps is none either."""
+    result = TeamResult(**{**DONE.__dict__, "outcome": "not done", **how})
+    assert ended(result, 3, "infeasible") == was
+
+
+async def test_each_site_has_files_of_its_own() -> None:
+    """What one gave is not there to be uploaded to another, be it only another port."""
+    async with AsyncExitStack() as stack:
+        urls = ("http://desk/a", "http://DESK:80/b", "http://desk:8080/", "https://desk/", "file:///a.html")
+        made = [await places._place(argparse.Namespace(url=url), stack) for url in urls]
+    folders = [Path(place.files) for place in made]
+    assert folders[0] == folders[1] and len({*folders}) == 4 and all(f.is_dir() for f in folders)
