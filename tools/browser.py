@@ -767,8 +767,9 @@ class BrowserEnvironment(Acting):
             self._answer += typed
             return
         keys = action.name in ("press", "keyboard_press") and typed
-        accept = (action.name == "click" and target == 1) or keys == "Enter"
-        dismiss = (action.name == "click" and target == 2) or keys == "Escape"
+        pressed = action.name == "click" or keys == "Enter"
+        accept = pressed and target in ((1,) if action.name == "click" else (None, 1, 3))
+        dismiss = (pressed and target == 2) or keys == "Escape"
         if not (accept or dismiss):
             raise ActionFailed(f"answer the dialog {quote(shorten(dialog.message))} first, by its buttons")
         self._dialogs.pop(0)

@@ -125,6 +125,7 @@ class Discreet:
                 name=name,
                 value=self.masked(element.value) if element.value else element.value,
                 options=tuple(map(self.masked, element.options)),
+                enters=self.masked(element.enters) if element.enters else element.enters,
             )
 
     def _broken(self, index: int, elements: Sequence[Element]) -> bool:
@@ -150,7 +151,8 @@ def _goes_to(action: Action, seen: Observation) -> tuple[str, str, str]:
     """Where what is typed would go: origin, role and name."""
     target = action.targets[0] if action.targets else seen.focused
     element = seen.find(target) if target is not None else None
-    return origin(seen.url), element.role if element else "", element.name if element else ""
+    where = (element.origin if element else "") or origin(seen.url)
+    return where, element.role if element else "", element.name if element else ""
 
 
 def painted_over(png: bytes | None, boxes: Sequence[Box], viewport: tuple[int, int]) -> bytes | None:
