@@ -610,7 +610,8 @@
     return { found, missing, shut, labels: options.map((o) => norm(o.label)), multiple: el.multiple };
   }
 
-  // Where a text stands on the page: x and y of its beginning and of its end, for the mouse to drag over.
+  // Where a text stands on the page: x and y of its beginning and of its end, for the mouse to drag over; null where
+  // it is not, false where it begins on what the mouse would press.
   function span(text) {
     const want = norm(text);
     if (!want) return null;
@@ -630,6 +631,8 @@
     const side = ([node, i]) => { const r = document.createRange(); r.setStart(node, i); r.setEnd(node, Math.min(i + 1, node.data.length)); return r.getClientRects(); };
     const [first] = side(at[from]), last = [...side(at[from + want.length - 1])].pop();
     if (!first || !last) return null;
+    const on = at[from][0].parentElement;
+    if (!on.isContentEditable && (on.closest('a[href],button,summary,label') || kept.some(({ el }) => within(el, on)))) return false;
     return [first.left, (first.top + first.bottom) / 2, last.right, (last.top + last.bottom) / 2];
   }
 
