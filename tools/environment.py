@@ -5,10 +5,10 @@ Not covered: what a task is (`trajectories/tasks.py`) and how a browser does it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 from tools.actions import Action
@@ -64,6 +64,14 @@ class Environment(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Hiding(Protocol):
+    """An environment that keeps some words off its pictures and its clipboard itself; `hides` says where in a
+    text they stand: from, to."""
+
+    hides: Callable[[str], Iterable[tuple[int, int]]] | None
 
 
 class Workplace(Protocol):

@@ -18,7 +18,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from tools.actions import Action
-from tools.environment import Environment, Start, origin
+from tools.environment import Environment, Hiding, Start, origin
 from tools.observation import Box, Element, Observation, Table
 from tools.settings import SITE_SECRET, SettingsError
 from tools.slots import SLOT
@@ -62,6 +62,8 @@ class Discreet:
         self._known |= {*values.values()}
         patterns = self._patterns | {name: _pattern(value) for name, value in values.items()}
         self._patterns = dict(sorted(patterns.items(), key=lambda item: -len(item[1].pattern)))
+        if self._patterns and isinstance(self.env, Hiding):
+            self.env.hides = self._spans
 
     async def reset(self, start: Start) -> Observation:
         return self._hidden(await self.env.reset(start))
@@ -96,6 +98,10 @@ class Discreet:
         for name, pattern in self._patterns.items():
             text = pattern.sub(f"{{{{{name}}}}}", text)
         return text
+
+    def _spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where in a text secrets stand."""
+        return (match.span() for pattern in self._patterns.values() for match in pattern.finditer(text))
 
     def _hidden(self, seen: Observation) -> Observation:
         self._seen = seen
