@@ -134,8 +134,7 @@ class Session:
         try:
             self.env.give(secrets.named_in(task))
         except settings.SettingsError as error:
-            self.terminal.say(f"not done  {error}", "bold red")
-            return {"task": task, "outcome": "not done", "reason": str(error), "steps": []}
+            return self._not_begun(task, str(error))
         self.interrupt.event.clear()
         self.interrupt.working = True  # from now on Ctrl-C hands over
         started = datetime.now(UTC)
@@ -146,6 +145,9 @@ class Session:
             await self.settled()
             if self._begun:
                 self.observation = await self.trail.step(Action("goto", (self.place.home,)))
+                if self.observation.error and not self.place.home.startswith("app:"):
+                    self.interrupt.working = False
+                    return self._not_begun(task, f"back to the start: {self.observation.error}")
             else:
                 # The first look was taken before the task was known.
                 self.observation = await self.trail.observe()
@@ -197,6 +199,10 @@ class Session:
             "not_approved": asdict(result.terms) if result.terms else None,
         }
 
+    def _not_begun(self, task: str, why: str) -> dict[str, Any]:
+        self.terminal.say(f"not done  {why}", "bold red")
+        return {"task": task, "outcome": "not done", "reason": why, "steps": []}
+
     async def _remember(self, memory: Memory, task: str, result: TeamResult) -> None:
         from agents.team import remember
         from tools.memory import MemoryDown
@@ -243,7 +249,9 @@ class Session:
         steps: list[tuple[Observation, Decision, str]] = []
         timings: list[float] = []
         spent = [0, 0, 0.0]
-        policy = replace(self.policy, home=origin(self.observation.url), careful=self.place.own)
+        # A page's own start, wherever that has led since; on a desktop what is in front.
+        home = self.observation.url if self.place.home.startswith("app:") else self.place.home
+        policy = replace(self.policy, home=origin(home), careful=self.place.own)
         while True:
             self.interrupt.working = True
             with self.terminal.working("working; Ctrl-C hands the browser over to you"):

@@ -47,7 +47,7 @@ from tools.acting import ACTION_SECONDS, Acting, why
 from tools.actions import Action, quote
 from tools.chromium import LAUNCH_ARGS, find_chromium
 from tools.elements import INIT, Elements, Look
-from tools.environment import ActionFailed, EnvironmentDown, Start, origin
+from tools.environment import ActionFailed, EnvironmentDown, Start, beside, origin
 from tools.observation import Box, Element, Observation, Table, shorten
 from tools.secrets import painted_over
 
@@ -655,7 +655,7 @@ class BrowserEnvironment(Acting):
     def _allowed(self, url: str) -> bool:
         return (
             "*" in self._origins
-            or origin(url) in self._origins
+            or (origin(url) in self._origins and (not url.startswith("file:") or beside(url, self._start.url)))
             or url.startswith(("about:", "blob:", "data:"))
         )
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from tools.actions import ACTIONS, Action, Named
-from tools.environment import origin
+from tools.environment import beside, origin
 from tools.observation import EDITABLE, Box, Element, Observation, shorten
 from tools.rules import Kind, Rules, Ruling
 from tools.slots import SLOT
@@ -41,6 +41,7 @@ DOING = re.compile(  # in an address, where "post" and "order" are mostly things
     r"|checkout|transfer|withdraw|donate)(?![a-z])",
     re.IGNORECASE,
 )
+CAMEL = re.compile(r"(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # deleteUser
 GO_AHEAD = re.compile(r"^(ok|okay|yes|confirm|continue|proceed|accept|go ahead|i am sure)\b", re.IGNORECASE)
 PRESSED = frozenset(
     {"click", "dblclick", "drag_and_drop", "upload_file", "select_option"}  # the last two open a list, or ask
@@ -121,7 +122,9 @@ def _address(url: str, observation: Observation, goal: str, rules: Rules) -> Ver
     written = re.sub(r"[\t\r\n]", "", url.strip()).replace("\\", "/")  # as browsers read it
     there = urlsplit(urljoin(observation.url, re.sub(r"^/{2,}", "//", written)))
     if origin(there.geturl()) == origin(observation.url):
-        does = DOING.search(f"{there.path}?{there.query}")
+        if there.scheme == "file" and not beside(there.geturl(), observation.url):
+            return Verdict("read", "refuse", f"{there.path} is outside the folder of this page")
+        does = DOING.search(CAMEL.sub(" ", unquote(f"{there.path}?{there.query}")))
         if does:
             return Verdict("irreversible", "ask", f'opening an address with "{does[0]}" in it may do that')
         return Verdict("read", "approve", "it stays on this site")

@@ -200,6 +200,7 @@ async def test_errors_are_observations_and_the_episode_goes_on(env: BrowserEnvir
     assert "outside the allowed origins" in (
         (await env.step(parse('goto("http://example.com/")'))).error or ""
     )
+    assert "outside" in ((await env.step(parse('goto("../test_browser.py")'))).error or "")
     seen = await env.step(parse('goto("missing.html")'))
     assert "did not load" in (seen.error or "") and seen.title == "Doing"
     assert (await do(env, 'goto("other.html")', "go_back()")).title == "Doing"

@@ -157,6 +157,10 @@ def test_secrets_are_typed_only_if_the_person_gave_them() -> None:
         ('goto("http://desk@evil.example/")', "", "refuse"),
         ('goto("/tickets/12/delete")', "delete ticket 12", "ask"),
         ('goto("/pay?to=mallory&confirm=1")', "", "ask"),
+        ('goto("/t/5/del%65te")', "", "ask"),
+        ('goto("/t/deleteUser?id=5")', "", "ask"),
+        ('goto("/t?do=userDELETEAll")', "", "ask"),
+        ('goto("/t/undeletedUsers")', "", "approve"),
         ('goto("/blog/post/3")', "", "approve"),
         ('goto("http://docs.example/a")', "read docs.example first", "ask"),
         ('goto("http://docs.example.evil.org/")', "read docs.example first", "refuse"),
@@ -170,6 +174,25 @@ def test_secrets_are_typed_only_if_the_person_gave_them() -> None:
 def test_other_sites_and_other_files_are_out_of_bounds(text: str, goal: str, decision: str) -> None:
     """Addresses off the site need the goal to name them; other schemes and paths never pass."""
     assert assess(parse(text), page(("file", "Attachment")), goal).decision == decision
+
+
+@pytest.mark.parametrize(
+    ("url", "decision"),
+    [
+        ("other.html", "approve"),
+        ("sub/other.html", "approve"),
+        ("file:///home/me/.ssh/id_rsa", "refuse"),
+        ("file:///home/me/pages2/x.html", "refuse"),
+        ("../secret.txt", "refuse"),
+        ("%2e%2e/secret.txt", "refuse"),
+        ("sub/..%2f..%2fsecret.txt", "refuse"),
+    ],
+)
+def test_a_local_page_leads_to_files_beside_it_only(url: str, decision: str) -> None:
+    """Whatever the goal and the rules say."""
+    seen = replace(page(), url="file:///home/me/pages/page.html")
+    rules = Rules({"file://": {"read": "approve"}}, home="file://")
+    assert assess(Action("goto", (url,)), seen, f"open {url}", rules).decision == decision
 
 
 def on_desktop(url: str, *elements: tuple[str, str], focused: int | None = None) -> Observation:

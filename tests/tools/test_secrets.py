@@ -106,7 +106,10 @@ async def test_what_is_not_listed_is_painted_over_too(
             assert dark(seen.screenshot, inner) is black, (name, inner)
 
 
-async def test_a_copied_secret_is_not_pasted(page: str, chromium_path: str) -> None:
+@pytest.mark.parametrize(
+    ("copy", "paste"), [("Control+c", "Control+v"), ("Control+Insert", "Shift+Insert"), ("Control+KeyX", "Control+Shift+V")]
+)
+async def test_a_copied_secret_is_not_pasted(page: str, copy: str, paste: str, chromium_path: str) -> None:
     """Out of a field that shows it; another text is."""
     async with Browser() as browser:
         env = browser.environment()
@@ -115,9 +118,9 @@ async def test_a_copied_secret_is_not_pasted(page: str, chromium_path: str) -> N
         discreet.give(secrets.named_in("{{password}}"))
         await env.page.evaluate("p.type = 'text'")
         for text, pasted in [("{{password}}", ""), ("harmless", "harmless")]:
-            for call in (f'fill(1, "{text}")', 'press(1, "Control+a")', 'press(1, "Control+c")'):
+            for call in (f'fill(1, "{text}")', 'press(1, "Control+a")', f'press(1, "{copy}")'):
                 assert (await discreet.step(parse(call))).error is None
-            seen = await discreet.step(parse('press(2, "Control+v")'))
+            seen = await discreet.step(parse(f'press(2, "{paste}")'))
             assert await env.page.evaluate("p.value") == pasted and bool(seen.error) is not bool(pasted)
 
 
