@@ -250,7 +250,9 @@ class Acting(ABC):
             inside = await reader.reader(frame)
             ends = await inside.evaluate("(r, text) => r.span(text)", text)
             if ends is False:
-                raise ActionFailed(f"{quote(shorten(text, 60))} is on something to click, and can't be selected")
+                raise ActionFailed(
+                    f"{quote(shorten(text, 60))} is on something to click, and can't be selected"
+                )
             if ends is not None:
                 dx, dy = await reader.offset(frame)
                 start, end = ((ends[i] + dx, ends[i + 1] + dy) for i in (0, 2))

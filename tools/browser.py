@@ -655,7 +655,9 @@ class BrowserEnvironment(Acting):
     def _allowed(self, url: str) -> bool:
         return (
             "*" in self._origins
-            or (origin(url) in self._origins and (not url.startswith("file:") or beside(url, self._start.url)))
+            or (
+                origin(url) in self._origins and (not url.startswith("file:") or beside(url, self._start.url))
+            )
             or url.startswith(("about:", "blob:", "data:"))
         )
 

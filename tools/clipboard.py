@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from playwright.async_api import Page
 
-SHIFT, CONTROL = r"Shift(?:Left|Right)?\+", r"(?:Shift\+)?(?:(?:Control|Meta)(?:Left|Right|OrMeta)?\+)(?:Shift\+)?"
+SHIFT, CONTROL = (
+    r"Shift(?:Left|Right)?\+",
+    r"(?:Shift\+)?(?:(?:Control|Meta)(?:Left|Right|OrMeta)?\+)(?:Shift\+)?",
+)
 COPY = re.compile(rf"{CONTROL}(?:(?:Key)?[cCxX]|Insert)|{SHIFT}Delete")
 PASTE = re.compile(rf"{CONTROL}(?:Key)?[vV]|{SHIFT}Insert")
 

@@ -21,10 +21,11 @@ class Start:
     """Where an episode begins.
 
     `origins` are the origins that may be visited (`http://127.0.0.1:8080`, `file://`); empty means the
-    start's own origin only. Of files only those in the start's folder and below are visited. `viewport` is width and height in CSS pixels. `files` is the folder that
-    uploads are read from and downloads are written to; None means an empty temporary one. With `writes` off
-    nothing but GET and HEAD leaves the browser. `session` is who is signed in: cookies and storage as
-    `BrowserEnvironment.session` gives them; it holds secrets and belongs in no file.
+    start's own origin only. Of files only those in the start's folder and below are visited. `viewport` is
+    width and height in CSS pixels. `files` is the folder that uploads are read from and downloads are written
+    to; None means an empty temporary one. With `writes` off nothing but GET and HEAD leaves the browser.
+    `session` is who is signed in: cookies and storage as `BrowserEnvironment.session` gives them; it holds
+    secrets and belongs in no file.
 
     On a desktop `url` is an application, `app:mousepad`, with files of the folder after it if any
     (`app:mousepad?notes.txt`); `app:desktop` is an empty one. `origins` are the applications that may be

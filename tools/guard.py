@@ -209,7 +209,7 @@ def _entered(field: Element, observation: Observation) -> Element | Named | None
 
 
 def _acted_on(action: Action, observation: Observation) -> Element | Named | None:
-    """What an action is done to: its last target ("Bin", for a drag), what lies there, or what has the focus."""
+    """What an action is done to: its last target (of a drag, "Bin"), what lies there, what has the focus."""
     if action.name.startswith("mouse_") and action.args:
         points = action.args[0] if isinstance(action.args[0], tuple) else action.args
         x, y = (tuple(map(float, map(str, points[i::2]))) for i in (0, 1))

@@ -222,9 +222,7 @@ async def test_web_origins_redirects_and_broken_links(env: BrowserEnvironment, s
         assert seen.title == "Home"
 
 
-async def test_fields_say_whose_they_are_and_what_enter_presses(
-    env: BrowserEnvironment, server: str
-) -> None:
+async def test_fields_say_whose_they_are_and_what_enter_presses(env: BrowserEnvironment, server: str) -> None:
     """The form's first button, wherever it stands; none in a long text. A frame's origin is said where it is
     another than the page's."""
     other = server.replace("127.0.0.1", "localhost")
@@ -235,8 +233,8 @@ async def test_fields_say_whose_they_are_and_what_enter_presses(
     seen = await env.observe()
     said = {e.name: (e.enters, e.origin) for e in seen.actionable()}
     assert said == {
-        "CVV": ("Search", ""), "Help": (None, ""), "Search": (None, ""), "Note": ("", ""), "Bare": (None, ""),
-        "Inner": (None, ""), "Get": (None, other),
+        "CVV": ("Search", ""), "Help": (None, ""), "Search": (None, ""), "Note": ("", ""),
+        "Bare": (None, ""),        "Inner": (None, ""), "Get": (None, other),
     }  # fmt: skip
     await env.page.evaluate("f.insertAdjacentHTML('beforebegin', '<button form=f>Pay</button>')")
     assert {e.enters for e in (await env.observe()).actionable() if e.name == "CVV"} == {"Pay"}

@@ -78,7 +78,10 @@ def test_an_ok_without_a_dialog_means_what_is_read_near_it() -> None:
 @pytest.mark.parametrize(
     ("text", "decision"),
     [
-        *((f"press(1, {quote(key)})", "ask") for key in ("Enter", "NumpadEnter", "Shift+Enter", "Space", " ")),
+        *(
+            (f"press(1, {quote(key)})", "ask")
+            for key in ("Enter", "NumpadEnter", "Shift+Enter", "Space", " ")
+        ),
         *((f"press(1, {quote(key)})", "ask") for key in ("\n", "\r", "Control+ ", "Return", "KP_Enter")),
         *((f"press(1, {quote(key)})", "approve") for key in ("Tab", "Backspace", "Shift+ArrowDown")),
         *((f"keyboard_press({quote(key)})", "ask") for key in ("Enter", "NumpadEnter", "\n")),
@@ -103,7 +106,9 @@ def test_whatever_presses_a_button_is_judged_by_it(text: str, decision: str) -> 
 @pytest.mark.parametrize(
     ("enters", "decision"), [("Pay $20", "ask"), ("Search", "approve"), ("", "approve"), (None, "ask")]
 )
-@pytest.mark.parametrize("text", ['press(2, "Enter")', 'keyboard_press("NumpadEnter")', 'keyboard_type("1\\n")'])
+@pytest.mark.parametrize(
+    "text", ['press(2, "Enter")', 'keyboard_press("NumpadEnter")', 'keyboard_type("1\\n")']
+)
 def test_enter_in_a_field_presses_its_forms_button(text: str, enters: str | None, decision: str) -> None:
     """The one that the reader has found, none in a long text; where it can't tell, any that is in sight."""
     here = page(("button", "Pay $20"), ("textbox", "Name"), focused=2)
