@@ -85,7 +85,8 @@ async def test_what_is_not_listed_is_painted_over_too(
     path = tmp_path / "page.html"
     path.write_text(UNLISTED.replace("{far}", "word " * 120 + "😀 Grün &amp; 7 Bäume"))
     where = """([id, last]) => {
-      const f = id === 'frame' ? frame : null, d = f ? f.contentDocument : document, r = d.createRange(), e = f ? d.querySelector(last ? 'p:last-child' : 'p') : d.getElementById(id);
+      const f = id === 'frame' ? frame : null, d = f ? f.contentDocument : document;
+      const r = d.createRange(), e = f ? d.querySelector(last ? 'p:last-child' : 'p') : d.getElementById(id);
       if (e.value) r.selectNode(e); else r.selectNodeContents(e);
       const o = f ? f.getBoundingClientRect() : {x: -9, y: -9}, b = [...r.getClientRects()].pop();
       return [b.x + o.x + 9, b.y + o.y + 9, b.width, b.height]; }"""
