@@ -716,7 +716,8 @@ class BrowserEnvironment(Acting):
         png = base64.b64decode(got["data"])
         if self.hides is None:
             return png
-        return painted_over(png, await drawn.places(page, session, self.hides), self._start.viewport)
+        shown = await drawn.places(page, session, self.hides)
+        return painted_over(png, shown, self._start.viewport) or png
 
     async def _protocol(self, page: Page) -> CDPSession:
         """Chromium's own protocol, for what Playwright has no call for."""

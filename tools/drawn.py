@@ -57,8 +57,8 @@ def _boxes(got: dict[str, Any], spans: Spans) -> Iterator[Box]:
                 padding = [float(strings[s].removesuffix("px")) for s in layout["styles"][at]]
                 border = layout["clientRects"][at][:2]
                 corners[inner] = dx + left + border[0] + padding[0], dy + top + border[1] + padding[1]
-        for at in (*_texts(layout, lines, strings, spans), *_fields(nodes, drawn, strings, spans)):
-            left, top, width, height = at if isinstance(at, list) else layout["bounds"][at]
+        fields = (layout["bounds"][at] for at in _fields(nodes, drawn, strings, spans))
+        for left, top, width, height in (*_texts(layout, lines, strings, spans), *fields):
             yield Box(dx + left, dy + top, width, height)
 
 

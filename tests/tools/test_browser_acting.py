@@ -228,7 +228,8 @@ async def test_fields_say_whose_they_are_and_what_enter_presses(env: BrowserEnvi
     other = server.replace("127.0.0.1", "localhost")
     await env.reset(Start(f"{server}/", origins=(server, other)))
     await env.page.evaluate(f"""document.body.innerHTML = `<form id=f><input aria-label=CVV>
-      <button type=button>Help</button><button>Search</button><textarea aria-label=Note></textarea></form><input aria-label=Bare>
+      <button type=button>Help</button>
+      <button>Search</button><textarea aria-label=Note></textarea></form><input aria-label=Bare>
       <iframe srcdoc="<input aria-label=Inner>"></iframe><iframe src="{other}/fetch"></iframe>`""")
     seen = await env.observe()
     said = {e.name: (e.enters, e.origin) for e in seen.actionable()}
