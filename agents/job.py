@@ -289,6 +289,7 @@ class Job:
     async def _allowed(self, action: Action) -> bool:
         """Whether policy and person let it be done; False when the actor is to think again."""
         verdict = await self.judged(action)
+        agreed, self._agreed = self._agreed, None
         if verdict.decision == "refuse":
             self.say("policy", f"refuse {action}: {verdict.why}")
             if self._refused:
@@ -296,7 +297,6 @@ class Job:
             self._refused = True
             self.tell(f"not allowed: {verdict.why}; do something else")
             return False
-        agreed, self._agreed = self._agreed, None
         if verdict.decision == "ask":
             asked = terms(action, self.observation, verdict)
             if agreed is None or not agreed.covers(asked):

@@ -134,9 +134,7 @@ class Session:
         try:
             return await self._done(task)
         except (settings.SettingsError, EnvironmentDown) as error:
-            self.interrupt.working = False
-            self.terminal.say(f"not done  {error}", "bold red")
-            return {"task": task, "outcome": "not done", "reason": str(error), "steps": []}
+            return self._not_begun(task, str(error))
 
     async def _done(self, task: str) -> dict[str, Any]:
         from apps.kept import keep
@@ -154,6 +152,8 @@ class Session:
             await self.settled()
             if self._begun:
                 self.observation = await self.trail.step(Action("goto", (self.place.home,)))
+                if self.observation.error and not self.place.home.startswith("app:"):
+                    return self._not_begun(task, f"back to the start: {self.observation.error}")
             else:
                 # The first look was taken before the task was known.
                 self.observation = await self.trail.observe()
@@ -209,6 +209,11 @@ class Session:
             "not_approved": asdict(result.terms) if result.terms else None,
         }
 
+    def _not_begun(self, task: str, why: str) -> dict[str, Any]:
+        self.interrupt.working = False
+        self.terminal.say(f"not done  {why}", "bold red")
+        return {"task": task, "outcome": "not done", "reason": why, "steps": []}
+
     async def _remember(self, memory: Memory, task: str, result: TeamResult) -> None:
         from agents.team import remember
         from tools.memory import MemoryDown
@@ -255,7 +260,9 @@ class Session:
         steps: list[tuple[Observation, Decision, str]] = []
         timings: list[float] = []
         spent = [0, 0, 0.0]
-        policy = replace(self.policy, home=origin(self.observation.url), careful=self.place.own)
+        # A page's own start, wherever that has led since; on a desktop what is in front.
+        home = self.observation.url if self.place.home.startswith("app:") else self.place.home
+        policy = replace(self.policy, home=origin(home), careful=self.place.own)
         while True:
             self.interrupt.working = True
             with self.terminal.working("working; Ctrl-C hands the browser over to you"):

@@ -12,6 +12,7 @@ import asyncio
 import math
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ class Acting(ABC):
     _good: str
     _mouse: tuple[float, float] | None
     _copied: str
+    hides: Callable[[str], Iterable[tuple[int, int]]] | None
 
     @property
     @abstractmethod
@@ -191,6 +193,8 @@ class Acting(ABC):
 
     async def _keyboard_press(self, key: str) -> None:
         if clipboard.PASTE.fullmatch(key):
+            if self.hides is not None and any(True for _ in self.hides(self._copied)):
+                raise ActionFailed("a secret was copied, and is not pasted; fill it in by its name")
             await clipboard.paste(self.page, self._copied)
             return
         try:
@@ -245,6 +249,10 @@ class Acting(ABC):
         for frame in self.page.frames:
             inside = await reader.reader(frame)
             ends = await inside.evaluate("(r, text) => r.span(text)", text)
+            if ends is False:
+                raise ActionFailed(
+                    f"{quote(shorten(text, 60))} is on something to click, and can't be selected"
+                )
             if ends is not None:
                 dx, dy = await reader.offset(frame)
                 start, end = ((ends[i] + dx, ends[i + 1] + dy) for i in (0, 2))

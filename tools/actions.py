@@ -86,7 +86,7 @@ ACTIONS: dict[str, Spec] = {
     "select_text": Spec(
         (("text", "text"),),
         "Select this text on the page with the mouse.",
-        "read",
+        "write",
         'select_text("three words here")',
     ),
     "mouse_move": Spec(

@@ -42,13 +42,14 @@ from playwright.async_api import (
 )
 from playwright.async_api import TimeoutError as ActionTimeout
 
-from tools import clipboard
+from tools import clipboard, drawn
 from tools.acting import ACTION_SECONDS, Acting, why
 from tools.actions import Action, quote
 from tools.chromium import LAUNCH_ARGS, find_chromium
 from tools.elements import INIT, Elements, Look
-from tools.environment import ActionFailed, EnvironmentDown, Start, origin
+from tools.environment import ActionFailed, EnvironmentDown, Start, beside, origin
 from tools.observation import Box, Element, Observation, Table, shorten
+from tools.secrets import painted_over
 
 NAVIGATION_SECONDS = 10.0
 OPENING_SECONDS = 20.0  # for a tab, or to close one
@@ -129,6 +130,7 @@ class BrowserEnvironment(Acting):
 
     def __init__(self, browser: Browser, device_scale_factor: float = 1) -> None:
         self.ignore = ""  # a CSS selector of what is never listed (a harness's own panels)
+        self.hides = None  # where in a text a secret stands, once one is known
         self.writes = 0  # requests begun since the reset that were neither GET nor HEAD
         self.downloads = []
         self._browser = browser
@@ -661,7 +663,9 @@ class BrowserEnvironment(Acting):
     def _allowed(self, url: str) -> bool:
         return (
             "*" in self._origins
-            or origin(url) in self._origins
+            or (
+                origin(url) in self._origins and (not url.startswith("file:") or beside(url, self._start.url))
+            )
             or url.startswith(("about:", "blob:", "data:"))
         )
 
@@ -717,7 +721,11 @@ class BrowserEnvironment(Acting):
                 "x": seen["pageX"], "y": seen["pageY"], "width": width, "height": height, "scale": 1
             }  # fmt: skip
         got = await session.send("Page.captureScreenshot", asked)
-        return base64.b64decode(got["data"])
+        png = base64.b64decode(got["data"])
+        if self.hides is None:
+            return png
+        shown = await drawn.places(page, session, self.hides)
+        return painted_over(png, shown, self._start.viewport) or png
 
     async def _protocol(self, page: Page) -> CDPSession:
         """Chromium's own protocol, for what Playwright has no call for."""
@@ -775,8 +783,9 @@ class BrowserEnvironment(Acting):
             self._answer += typed
             return
         keys = action.name in ("press", "keyboard_press") and typed
-        accept = (action.name == "click" and target == 1) or keys == "Enter"
-        dismiss = (action.name == "click" and target == 2) or keys == "Escape"
+        pressed = action.name == "click" or keys == "Enter"
+        accept = pressed and target in ((1,) if action.name == "click" else (None, 1, 3))
+        dismiss = (pressed and target == 2) or keys == "Escape"
         if not (accept or dismiss):
             raise ActionFailed(f"answer the dialog {quote(shorten(dialog.message))} first, by its buttons")
         self._dialogs.pop(0)

@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from playwright.async_api import Page
 
-COPY = re.compile(r"(?:Control|Meta)\+[cCxX]")
-PASTE = re.compile(r"(?:Control|Meta)\+[vV]")
+SHIFT, CONTROL = (
+    r"Shift(?:Left|Right)?\+",
+    r"(?:Shift\+)?(?:(?:Control|Meta)(?:Left|Right|OrMeta)?\+)(?:Shift\+)?",
+)
+COPY = re.compile(rf"{CONTROL}(?:(?:Key)?[cCxX]|Insert)|{SHIFT}Delete")
+PASTE = re.compile(rf"{CONTROL}(?:Key)?[vV]|{SHIFT}Insert")
 
 # Runs in every document before its own scripts; the page's own listeners come before this one, at the window.
 INIT = r"""(() => {

@@ -41,7 +41,7 @@
 
   // ---- what a person can read -----------------------------------------------------------------------------------
   // Text nobody sees is no part of the page: an order hidden in it would be read by the model alone.
-  let judged = new WeakMap(), papers = new WeakMap(); // of one reading
+  let judged = new WeakMap(), papers = new WeakMap(), defaults = new WeakMap(); // of one reading
   const SMALLEST = 4, FAINTEST = 0.1, ALIKE = 12; // pixels, opacity, steps of 255
   const rgba = (css) => { const m = (css || '').match(/[\d.]+/g); return m && /^rgb/.test(css) ? [+m[0], +m[1], +m[2], m[3] === undefined ? 1 : +m[3]] : null; };
   // Whether text that stands straight in this element can be read: not tiny, not see-through, not in the colour of what is behind it.
@@ -252,6 +252,16 @@
     if (is('invalid') === 'true') out.push('invalid');
     return out;
   }
+  // The button that Enter in a field presses, by name: its form's first. Null where there is none, but a script may hear the key.
+  function enters(el, tag) {
+    if (tag !== 'INPUT') return tag === 'SELECT' || tag === 'TEXTAREA' || el.isContentEditable ? '' : null;
+    if (!el.form) return null;
+    if (!defaults.has(el.form)) {
+      const first = [...el.getRootNode().querySelectorAll('button,input')].find((b) => b.form === el.form && /^(submit|image)$/.test(b.type));
+      defaults.set(el.form, first ? nameOf(first, 'button') : null);
+    }
+    return defaults.get(el.form);
+  }
   const disabled = (el) => el.matches(':disabled') || !!el.closest('[aria-disabled=true]');
   function clickable(el, tag, cs, ctx, rect) {
     if (tag === 'BODY' || tag === 'HTML' || tag === 'svg' || (tag === 'LABEL' && el.control)) return false;
@@ -305,6 +315,7 @@
     kept = [];
     judged = new WeakMap();
     papers = new WeakMap();
+    defaults = new WeakMap();
     const ignored = new Set(ignore ? document.querySelectorAll(ignore) : []);
     const focus = (() => { let a = document.activeElement; while (a && a.shadowRoot && a.shadowRoot.activeElement) a = a.shadowRoot.activeElement; return a; })();
     let focused = -1;
@@ -378,6 +389,7 @@
       const item = { role, name: name.slice(0, 300), ...size(part), value: valueOf(el, tag, role, name), states: statesOf(el, tag), id: kept.length };
       const [field, caption] = items.slice(-2);
       if (caption && captions(caption, field, item)) { items.pop(); field.name = caption.name.replace(/\s*[:*]+$/, ''); field.bare = false; }
+      if (FIELDS.has(role)) item.enters = enters(el, tag);
       if (tag === 'SELECT') item.options = [...el.options].filter((o) => !o.disabled && !o.hidden).slice(0, 200).map((o) => norm(o.label));
       if (!name && FIELDS.has(role)) {
         item.bare = true;
@@ -598,7 +610,8 @@
     return { found, missing, shut, labels: options.map((o) => norm(o.label)), multiple: el.multiple };
   }
 
-  // Where a text stands on the page: x and y of its beginning and of its end, for the mouse to drag over.
+  // Where a text stands on the page: x and y of its beginning and of its end, for the mouse to drag over; null where
+  // it is not, false where it begins on what the mouse would press.
   function span(text) {
     const want = norm(text);
     if (!want) return null;
@@ -618,6 +631,8 @@
     const side = ([node, i]) => { const r = document.createRange(); r.setStart(node, i); r.setEnd(node, Math.min(i + 1, node.data.length)); return r.getClientRects(); };
     const [first] = side(at[from]), last = [...side(at[from + want.length - 1])].pop();
     if (!first || !last) return null;
+    const on = at[from][0].parentElement;
+    if (!on.isContentEditable && (on.closest('a[href],button,summary,label') || kept.some(({ el }) => within(el, on)))) return false;
     return [first.left, (first.top + first.bottom) / 2, last.right, (last.top + last.bottom) / 2];
   }
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tools.environment import origin
 from tools.observation import MAX_ELEMENTS, MAX_NAME, Box, Element, Table
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Elements:
                 located[ref] = where
                 if where == focused:
                     focus = ref
-            elements.extend(_element(item, ref))
+            elements.extend(_element(item, ref, _origin(where.frame, main["url"]) if where else ""))
         return Look(
             tuple(elements),
             located,
@@ -196,7 +197,17 @@ class Elements:
         return ""
 
 
-def _element(item: dict[str, Any], ref: int | None) -> list[Element]:
+def _origin(frame: Frame, page: str) -> str:
+    """A frame's origin, "" where it is the page's. A frame without an address has that of the one around it;
+    what one that was written as `data:` has is nobody's."""
+    inner: Frame | None = frame
+    while inner is not None and (not inner.url or inner.url.startswith(("about:", "blob:"))):
+        inner = inner.parent_frame
+    where = origin(inner.url) if inner is not None and inner.parent_frame is not None else ""
+    return "" if where == origin(page) else where
+
+
+def _element(item: dict[str, Any], ref: int | None, where: str) -> list[Element]:
     """One item as an element; a long text as several, so that all of it can be read."""
     box = Box(round(item["x"], 1), round(item["y"], 1), round(item["w"], 1), round(item["h"], 1))
     if ref is None and len(item["name"]) > MAX_NAME:
@@ -216,5 +227,7 @@ def _element(item: dict[str, Any], ref: int | None) -> list[Element]:
             value=value or None,
             states=tuple(item.get("states") or ()),
             options=tuple(item.get("options") or ()),
+            enters=item.get("enters"),
+            origin=where,
         )
     ]

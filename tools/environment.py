@@ -5,11 +5,12 @@ Not covered: what a task is (`trajectories/tasks.py`) and how a browser does it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import posixpath
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Protocol
-from urllib.parse import urlsplit
+from typing import Any, Protocol, runtime_checkable
+from urllib.parse import unquote, urlsplit
 
 from tools.actions import Action
 from tools.observation import Observation, Table
@@ -20,10 +21,11 @@ class Start:
     """Where an episode begins.
 
     `origins` are the origins that may be visited (`http://127.0.0.1:8080`, `file://`); empty means the
-    start's own origin only. `viewport` is width and height in CSS pixels. `files` is the folder that
-    uploads are read from and downloads are written to; None means an empty temporary one. With `writes` off
-    nothing but GET and HEAD leaves the browser. `session` is who is signed in: cookies and storage as
-    `BrowserEnvironment.session` gives them; it holds secrets and belongs in no file.
+    start's own origin only. Of files only those in the start's folder and below are visited. `viewport` is
+    width and height in CSS pixels. `files` is the folder that uploads are read from and downloads are written
+    to; None means an empty temporary one. With `writes` off nothing but GET and HEAD leaves the browser.
+    `session` is who is signed in: cookies and storage as `BrowserEnvironment.session` gives them; it holds
+    secrets and belongs in no file.
 
     On a desktop `url` is an application, `app:mousepad`, with files of the folder after it if any
     (`app:mousepad?notes.txt`); `app:desktop` is an empty one. `origins` are the applications that may be
@@ -66,6 +68,14 @@ class Environment(Protocol):
     async def close(self) -> None: ...
 
 
+@runtime_checkable
+class Hiding(Protocol):
+    """An environment that keeps some words off its pictures and its clipboard itself; `hides` says where in a
+    text they stand: from, to."""
+
+    hides: Callable[[str], Iterable[tuple[int, int]]] | None
+
+
 class Workplace(Protocol):
     """Where environments are had side by side: one browser, or as many desktops. An async context manager."""
 
@@ -76,6 +86,12 @@ class Workplace(Protocol):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def beside(url: str, page: str) -> bool:
+    """Whether a file's address lies in the folder of another's, or below that."""
+    there, here = (posixpath.normpath(unquote(urlsplit(u).path)) for u in (url, page))
+    return there.startswith(posixpath.dirname(here).rstrip("/") + "/")
 
 
 class EnvironmentDown(RuntimeError):

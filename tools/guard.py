@@ -10,12 +10,13 @@ Not covered: what a page does behind an innocent name; sites that need more shou
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from tools.actions import ACTIONS, Action, Named
-from tools.environment import origin
-from tools.observation import Box, Element, Observation, shorten
+from tools.environment import beside, origin
+from tools.observation import EDITABLE, Box, Element, Observation, shorten
 from tools.rules import Kind, Rules, Ruling
 from tools.slots import SLOT
 from tools.x11.applications import DESKTOP, HARMLESS, TERMINALS
@@ -40,8 +41,15 @@ DOING = re.compile(  # in an address, where "post" and "order" are mostly things
     r"|checkout|transfer|withdraw|donate)(?![a-z])",
     re.IGNORECASE,
 )
+CAMEL = re.compile(r"(?<=[a-z\d])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # deleteUser
 GO_AHEAD = re.compile(r"^(ok|okay|yes|confirm|continue|proceed|accept|go ahead|i am sure)\b", re.IGNORECASE)
-PRESSED = frozenset({"click", "dblclick", "mouse_click"})
+PRESSED = frozenset(
+    {"click", "dblclick", "drag_and_drop", "upload_file", "select_option"}  # the last two open a list, or ask
+    | {"mouse_click", "mouse_path", "mouse_drag_and_drop"}
+)
+PRESSES = re.compile(  # keys that press what has the focus, whatever is held down with them
+    r"(?:^|\+)(?:(?P<enter>(?:Numpad|KP_|ISO_)?Enter|Return|[\r\n])|(?:KP_)?Space| )\Z", re.IGNORECASE
+)
 COMMANDS = frozenset(
     {"button", "menuitem", "link", "tab", "option", "radio", "checkbox", "switch", "clickable", "img"}
 )
@@ -55,7 +63,9 @@ LONG_NAME = {
 LONGEST_NAME = 8
 BUILT_IN = Rules()
 OVERWRITES = re.compile(r"\boverwrite\b|already exists", re.IGNORECASE)
-SENDING = re.compile(r"Enter$|Return$|Insert$|Control\+[mMjJ]$|\+[vV]$")  # keys that end a line, or paste
+SENDING = re.compile(  # keys that end a line, or paste
+    r"Enter$|Return$|Insert$|Control\+[mMjJ]$|\+[vV]$|[\r\n]\Z"
+)
 NEAR = 120.0  # CSS pixels above or below: what an OK without a dialog is about
 
 
@@ -75,7 +85,7 @@ def assess(action: Action, observation: Observation, goal: str, rules: Rules = B
     secret, or an address, themselves. What is refused here stays refused, whatever the rules say.
     """
     verdict = _assess(action, observation, goal, rules)
-    where = origin(observation.url)
+    where = _at(_acted_on(action, observation), observation)
     ruling = rules.ruling(where, verdict.kind)
     if ruling is None or verdict.decision in (ruling, "refuse") or action.final:
         return verdict
@@ -83,6 +93,7 @@ def assess(action: Action, observation: Observation, goal: str, rules: Rules = B
 
 
 def _assess(action: Action, observation: Observation, goal: str, rules: Rules) -> Verdict:
+    typing = None
     match action.name:
         case "goto":
             return _address(str(action.args[0]), observation, goal, rules)
@@ -93,7 +104,9 @@ def _assess(action: Action, observation: Observation, goal: str, rules: Rules) -
         case "tab_close" if observation.url.startswith("app:"):
             return Verdict("write", "approve", "it closes a window")
         case "fill" | "keyboard_type" if not (origin(observation.url) in TERMINALS and _sent_off(action)):
-            return _typing(action, observation, goal, rules)
+            typing = _typing(action, observation, goal, rules)
+            if typing.decision != "approve":
+                return typing
     if origin(observation.url) in TERMINALS and _sent_off(action):
         return Verdict("irreversible", "ask", "it runs a command in a terminal")
     thing = pressed(action, observation)
@@ -102,7 +115,7 @@ def _assess(action: Action, observation: Observation, goal: str, rules: Rules) -
         if verdict is not None:
             return verdict
     risk = ACTIONS[action.name].risk
-    return Verdict(risk, "approve", "it changes nothing" if risk == "read" else "it can be undone")
+    return typing or Verdict(risk, "approve", "it changes nothing" if risk == "read" else "it can be undone")
 
 
 def _address(url: str, observation: Observation, goal: str, rules: Rules) -> Verdict:
@@ -113,7 +126,9 @@ def _address(url: str, observation: Observation, goal: str, rules: Rules) -> Ver
     except ValueError:
         return Verdict("read", "refuse", f"{shorten(url)} is no address")
     if where == origin(observation.url):
-        does = DOING.search(f"{there.path}?{there.query}")
+        if there.scheme == "file" and not beside(there.geturl(), observation.url):
+            return Verdict("read", "refuse", f"{there.path} is outside the folder of this page")
+        does = DOING.search(CAMEL.sub(" ", unquote(f"{there.path}?{there.query}")))
         if does:
             return Verdict("irreversible", "ask", f'opening an address with "{does[0]}" in it may do that')
         return Verdict("read", "approve", "it stays on this site")
@@ -147,18 +162,14 @@ def _sent_off(action: Action) -> bool:
 
 def _typing(action: Action, observation: Observation, goal: str, rules: Rules) -> Verdict:
     typed = str(action.args[-1])
-    if action.name == "fill":
-        target = action.targets[0] if action.targets else None
-        element = None if target is None else observation.find(target)
-        name = element.name if element else target.name if isinstance(target, Named) else ""
-    else:
-        element = observation.find(observation.focused) if observation.focused else None
-        name = element.name if element else ""
+    thing = _acted_on(action, observation)
+    name = thing.name if thing else ""
     given = [slot for slot in SLOT.findall(typed) if f"{{{{{slot}}}}}" in goal]  # the person's secrets
     for slot in given:
-        if not rules.may_have(origin(observation.url), slot):
-            return Verdict("secret", "refuse", f"{{{{{slot}}}}} is for {rules.home}, not for this site")
-    hidden = element is not None and ((element.value or "").startswith("\u2022"))
+        where = _at(thing, observation)
+        if not rules.may_have(where, slot):
+            return Verdict("secret", "refuse", f"{{{{{slot}}}}} is for {rules.home}, not for {where}")
+    hidden = isinstance(thing, Element) and (thing.value or "").startswith("\u2022")
     fits = hidden or bool(SECRET.search(name)) or any(_word(slot) == _word(name) for slot in given)
     if not fits and not given:
         return Verdict("write", "approve", "it can be undone")
@@ -173,16 +184,57 @@ def _word(text: str) -> str:
 
 def pressed(action: Action, observation: Observation) -> Element | Named | None:
     """What the action presses, if it presses anything; by name where it is not on this page."""
-    if action.name == "mouse_click":
-        return _under(observation, float(str(action.args[0])), float(str(action.args[1])))
-    if action.name == "keyboard_press" and action.args[0] in ("Enter", "Space", " "):
-        return observation.find(observation.focused) if observation.focused else None
-    if action.targets and (action.name in PRESSED or action.name in ("press", "drag_and_drop")):
-        if action.name == "press" and action.args[1] not in ("Enter", "Space", " "):
+    thing = _acted_on(action, observation)
+    if action.name in PRESSED:
+        return thing
+    text = str(action.args[-1]) if action.args else ""
+    match action.name:
+        case "press" | "keyboard_press":
+            key = PRESSES.search(text)
+            enter, blank = bool(key and key["enter"]), bool(key)
+        case "fill" | "keyboard_type":  # a line's end is typed by Enter, a blank by Space
+            enter = "\n" in text or "\r" in text
+            blank = action.name == "keyboard_type" and " " in text
+        case _:
             return None
-        target = action.targets[-1]  # what is dropped on ("Bin") decides, for a drag
-        return observation.find(target) or (target if isinstance(target, Named) else None)
-    return None
+    if isinstance(thing, Element) and (thing.role in EDITABLE or thing.enters is not None):
+        if enter:
+            return _entered(thing, observation)
+        blank = blank and thing.role not in EDITABLE
+    return thing if enter or blank else None
+
+
+def _entered(field: Element, observation: Observation) -> Element | Named | None:
+    """The button that Enter in a field presses; where that is not known, one in sight that must be asked."""
+    if field.enters is None:
+        return _telling((e for e in observation.actionable() if e.role == "button"), observation)
+    button = Named("button", field.enters)
+    return (observation.find(button) or button) if field.enters else None
+
+
+def _acted_on(action: Action, observation: Observation) -> Element | Named | None:
+    """What an action is done to: its last target (of a drag, "Bin"), what lies there, what has the focus."""
+    if action.name.startswith("mouse_") and action.args:
+        points = action.args[0] if isinstance(action.args[0], tuple) else action.args
+        x, y = (tuple(map(float, map(str, points[i::2]))) for i in (0, 1))
+        ends = [_under(observation, x[i], y[i]) for i in (0, -1)]  # down and up on one thing is a click
+        return _telling(ends, observation) or ends[-1]
+    if action.name.startswith("keyboard_"):
+        return observation.find(observation.focused) if observation.focused else None
+    if not action.targets:
+        return None
+    target = action.targets[-1]
+    return observation.find(target) or (target if isinstance(target, Named) else None)
+
+
+def _telling(things: Iterable[Element | None], observation: Observation) -> Element | None:
+    """The first of these that is not pressed unasked."""
+    return next((thing for thing in things if thing and _command(thing, observation)), None)
+
+
+def _at(thing: Element | Named | None, observation: Observation) -> str:
+    """The origin that something is of: its frame's."""
+    return (thing.origin if isinstance(thing, Element) else "") or origin(observation.url)
 
 
 def _under(observation: Observation, x: float, y: float) -> Element | None:

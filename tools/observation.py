@@ -52,6 +52,8 @@ class Element:
     value: str | None = None
     states: tuple[str, ...] = ()  # checked, disabled, expanded, selected, pressed, readonly, required, ...
     options: tuple[str, ...] = ()  # what a combobox or listbox offers, by label
+    enters: str | None = None  # the button that Enter in this field presses, "" for none; None: not known
+    origin: str = ""  # of the frame that it lies in, where that is another than the page's
 
     def line(self) -> str:
         """The element as one line of an observation's text."""

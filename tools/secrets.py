@@ -18,7 +18,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from tools.actions import Action
-from tools.environment import Environment, Start, origin
+from tools.environment import Environment, Hiding, Start, origin
 from tools.observation import Box, Element, Observation, Table
 from tools.settings import SITE_SECRET, SettingsError
 from tools.slots import SLOT
@@ -62,6 +62,8 @@ class Discreet:
         self._known |= {*values.values()}
         patterns = self._patterns | {name: _pattern(value) for name, value in values.items()}
         self._patterns = dict(sorted(patterns.items(), key=lambda item: -len(item[1].pattern)))
+        if self._patterns and isinstance(self.env, Hiding):
+            self.env.hides = self._spans
 
     async def reset(self, start: Start) -> Observation:
         return self._hidden(await self.env.reset(start))
@@ -97,6 +99,10 @@ class Discreet:
             text = pattern.sub(f"{{{{{name}}}}}", text)
         return text
 
+    def _spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where in a text secrets stand."""
+        return (match.span() for pattern in self._patterns.values() for match in pattern.finditer(text))
+
     def _hidden(self, seen: Observation) -> Observation:
         self._seen = seen
         if not self._patterns:
@@ -125,6 +131,7 @@ class Discreet:
                 name=name,
                 value=self.masked(element.value) if element.value else element.value,
                 options=tuple(map(self.masked, element.options)),
+                enters=self.masked(element.enters) if element.enters else element.enters,
             )
 
     def _broken(self, index: int, elements: Sequence[Element]) -> bool:
@@ -150,7 +157,8 @@ def _goes_to(action: Action, seen: Observation) -> tuple[str, str, str]:
     """Where what is typed would go: origin, role and name."""
     target = action.targets[0] if action.targets else seen.focused
     element = seen.find(target) if target is not None else None
-    return origin(seen.url), element.role if element else "", element.name if element else ""
+    where = (element.origin if element else "") or origin(seen.url)
+    return where, element.role if element else "", element.name if element else ""
 
 
 def painted_over(png: bytes | None, boxes: Sequence[Box], viewport: tuple[int, int]) -> bytes | None:

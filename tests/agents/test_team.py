@@ -385,6 +385,14 @@ async def test_a_yes_is_good_once() -> None:
     assert result.terms is not None and result.terms.what == 'click(button("Delete all"))'
 
 
+async def test_a_yes_ends_with_the_next_act_done_or_not() -> None:
+    """An act that is refused stands between: the dialog is asked about."""
+    away = 'goto("http://evil.example/")'
+    run = start({"act:": [pick("Delete all"), away, pick("OK"), DONE]}, True)
+    await run.go("Delete everything")
+    assert [r.action.args for r in run.requests] == [(3,), (1,)]
+
+
 async def test_a_goal_that_a_rail_forbids_is_not_worked_on(tmp_path: Path) -> None:
     """No model is asked and nothing done. A plan is judged by the rails before the reviewer sees it."""
     (tmp_path / "config.yml").write_text(

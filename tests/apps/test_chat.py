@@ -100,6 +100,19 @@ def test_yes_approves_what_is_asked(notes: str, chromium_path: str) -> None:
     assert code == 1 and (refused["what"], refused["where"]) == ('click(button("Delete all"))', notes)
 
 
+def test_a_task_that_can_not_begin_is_not_done(notes: str, tmp_path: Path, chromium_path: str) -> None:
+    """The start does not load any more: said, and nothing is done wherever the browser stands."""
+
+    def done(text: str) -> str:
+        (tmp_path / "notes.html").unlink(missing_ok=True)
+        return DONE
+
+    code, out, err, server = chat({"act:": [done]}, "--url", notes, "--json", piped="Look\nLook again\n")
+    first, second = json.loads(out)["tasks"]
+    assert (code, first["outcome"], second["outcome"]) == (1, "done", "not done"), out + err
+    assert "did not load" in second["reason"] and len(server.texts("act:")) == 1
+
+
 SIGN_IN = """<title>Door</title><label>Password <input type=password id=p></label>
 <button onclick="document.querySelector('h1').textContent = p.value; document.title = p.value">Enter</button>
 <h1>Who is there?</h1>"""

@@ -110,6 +110,10 @@ async def test_alert_confirm_and_prompt(env: BrowserEnvironment) -> None:
     assert "prompt Ada" in (await do(env, 'fill(3, "Ada")', "click(1)")).text()
     await do(env, 'click(button("Prompt"))')
     assert "prompt null" in (await do(env, 'keyboard_press("Escape")')).text()
+    await do(env, 'click(button("Confirm"))')
+    assert "confirm false" in (await do(env, 'press(button("Cancel"), "Enter")')).text()
+    await do(env, 'click(button("Prompt"))')
+    assert "prompt Bob" in (await do(env, 'press(3, "Enter")')).text()
 
 
 async def test_new_tabs(env: BrowserEnvironment) -> None:
@@ -214,6 +218,7 @@ async def test_errors_are_observations_and_the_episode_goes_on(env: BrowserEnvir
         (await env.step(parse('goto("http://example.com/")'))).error or ""
     )
     assert "is no address" in ((await env.step(parse('goto("http://[")'))).error or "")
+    assert "outside" in ((await env.step(parse('goto("../test_browser.py")'))).error or "")
     seen = await env.step(parse('goto("missing.html")'))
     assert "did not load" in (seen.error or "") and seen.title == "Doing"
     assert (await do(env, 'goto("other.html")', "go_back()")).title == "Doing"
@@ -233,6 +238,25 @@ async def test_web_origins_redirects_and_broken_links(env: BrowserEnvironment, s
         seen = await env.step(parse(f'click(link("{link}"))'))
         assert "did not load" in (seen.error or "") or "outside" in (seen.error or "")
         assert seen.title == "Home"
+
+
+async def test_fields_say_whose_they_are_and_what_enter_presses(env: BrowserEnvironment, server: str) -> None:
+    """The form's first button, wherever it stands; none in a long text. A frame's origin is said where it is
+    another than the page's."""
+    other = server.replace("127.0.0.1", "localhost")
+    await env.reset(Start(f"{server}/", origins=(server, other)))
+    await env.page.evaluate(f"""document.body.innerHTML = `<form id=f><input aria-label=CVV>
+      <button type=button>Help</button>
+      <button>Search</button><textarea aria-label=Note></textarea></form><input aria-label=Bare>
+      <iframe srcdoc="<input aria-label=Inner>"></iframe><iframe src="{other}/fetch"></iframe>`""")
+    seen = await env.observe()
+    said = {e.name: (e.enters, e.origin) for e in seen.actionable()}
+    assert said == {
+        "CVV": ("Search", ""), "Help": (None, ""), "Search": (None, ""), "Note": ("", ""),
+        "Bare": (None, ""),        "Inner": (None, ""), "Get": (None, other),
+    }  # fmt: skip
+    await env.page.evaluate("f.insertAdjacentHTML('beforebegin', '<button form=f>Pay</button>')")
+    assert {e.enters for e in (await env.observe()).actionable() if e.name == "CVV"} == {"Pay"}
 
 
 async def test_a_menu_that_unfolds_is_listed_whole(env: BrowserEnvironment, tmp_path: Path) -> None:

@@ -73,6 +73,11 @@ async def test_text_is_selected_and_copied(env: BrowserEnvironment) -> None:
     assert value(look, "textbox", "From") is None and "carry me" in (value(look, "textbox", "To") or "")
     look = await env.step(parse('select_text("slow fox")'))
     assert look.error is not None and "not to be seen" in look.error
+    await env.page.evaluate("document.querySelector('b').setAttribute('onclick', 'document.title = 1')")
+    await env.observe()
+    assert "to click" in ((await env.step(parse('select_text("quick brown")'))).error or "")
+    look = await env.step(parse('select_text("The quick")'))
+    assert look.error is None and look.title == "Mouse"
 
 
 async def test_a_clipboard_belongs_to_its_episode(env: BrowserEnvironment, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tools.actions import Action, Named, parse
+from tools.actions import Action, Named, parse, quote
 from tools.guard import assess
 from tools.observation import Box, Element, Observation
 from tools.rules import Rules
@@ -75,13 +75,68 @@ def test_an_ok_without_a_dialog_means_what_is_read_near_it() -> None:
         assert assess(parse("click(1)"), seen, "").decision == decision
 
 
-def test_enter_on_a_focused_button_presses_it() -> None:
-    """Keys are no way around."""
-    here = page(("button", "Delete"), ("textbox", "Delete"), focused=1)
-    assert assess(parse('keyboard_press("Enter")'), here, "").decision == "ask"
-    assert assess(parse('press(1, "Enter")'), here, "").decision == "ask"
-    assert assess(parse('press(2, "Enter")'), here, "").decision == "approve"
-    assert assess(parse('press(1, "Tab")'), here, "").decision == "approve"
+@pytest.mark.parametrize(
+    ("text", "decision"),
+    [
+        *(
+            (f"press(1, {quote(key)})", "ask")
+            for key in ("Enter", "NumpadEnter", "Shift+Enter", "Space", " ")
+        ),
+        *((f"press(1, {quote(key)})", "ask") for key in ("\n", "\r", "Control+ ", "Return", "KP_Enter")),
+        *((f"press(1, {quote(key)})", "approve") for key in ("Tab", "Backspace", "Shift+ArrowDown")),
+        *((f"keyboard_press({quote(key)})", "ask") for key in ("Enter", "NumpadEnter", "\n")),
+        *((f"keyboard_type({quote(text)})", "ask") for text in ("\n", " ", "a b", "\r")),
+        ('keyboard_type("ab")', "approve"),
+        ("mouse_path([120, 10, 121, 11])", "ask"),
+        ("mouse_path([120, 10, 500, 500])", "ask"),
+        ("mouse_path([400, 400, 500, 500])", "approve"),
+        ("mouse_drag_and_drop(120, 10, 121, 10)", "ask"),
+        ("mouse_move(120, 10)", "approve"),
+        ('upload_file(1, "a.txt")', "ask"),
+        ('select_option(1, "a")', "ask"),
+        ('fill(2, "a b")', "approve"),
+    ],
+)
+def test_whatever_presses_a_button_is_judged_by_it(text: str, decision: str) -> None:
+    """Keys, typed line ends and blanks, and drags from a place to itself are no way around."""
+    here = page(("button", "Delete"), ("textbox", "Name"), focused=1)
+    assert assess(parse(text), here, "").decision == decision
+
+
+@pytest.mark.parametrize(
+    ("enters", "decision"), [("Pay $20", "ask"), ("Search", "approve"), ("", "approve"), (None, "ask")]
+)
+@pytest.mark.parametrize(
+    "text", ['press(2, "Enter")', 'keyboard_press("NumpadEnter")', 'keyboard_type("1\\n")']
+)
+def test_enter_in_a_field_presses_its_forms_button(text: str, enters: str | None, decision: str) -> None:
+    """The one that the reader has found, none in a long text; where it can't tell, any that is in sight."""
+    here = page(("button", "Pay $20"), ("textbox", "Name"), focused=2)
+    here = replace(here, elements=(here.elements[0], replace(here.elements[1], enters=enters)))
+    assert assess(parse(text), here, "").decision == decision
+    alone = replace(here, elements=here.elements[1:])
+    assert assess(parse(text), alone, "").decision == ("ask" if enters == "Pay $20" else "approve")
+    assert assess(parse('press(2, "Space")'), here, "").decision == "approve"
+
+
+def test_enter_in_a_dialog_is_its_ok() -> None:
+    """In the answer of a prompt as well; on Cancel it cancels (`browser.py`)."""
+    asks = page(("button", "OK"), ("button", "Cancel"), ("textbox", "answer"), ("dialog", "Pay how much?"))
+    for text, decision in [('press(3, "Enter")', "ask"), ('press(2, "Enter")', "approve")]:
+        assert assess(parse(text), asks, "").decision == decision
+    assert assess(parse('keyboard_press("Enter")'), replace(asks, focused=3), "").decision == "ask"
+
+
+def test_what_lies_in_a_frame_is_judged_by_the_frames_origin() -> None:
+    """A secret for this site is not for the site of a frame in it; nor are its rules."""
+    here = page(("textbox", "Password"), ("button", "Delete"), focused=1)
+    framed = replace(here, elements=tuple(replace(e, origin="http://other") for e in here.elements))
+    own = Rules({"http://desk": {"irreversible": "approve"}}, home="http://desk")
+    for seen, typed, pressed in [(here, "approve", "approve"), (framed, "refuse", "ask")]:
+        for text in ('fill(1, "{{password}}")', 'keyboard_type("{{password}}")'):
+            assert assess(parse(text), seen, "sign in with {{password}}", own).decision == typed
+        for text in ("click(2)", "mouse_click(220, 10)"):
+            assert assess(parse(text), seen, "", own).decision == pressed
 
 
 def test_secrets_are_typed_only_if_the_person_gave_them() -> None:
@@ -107,6 +162,10 @@ def test_secrets_are_typed_only_if_the_person_gave_them() -> None:
         ('goto("http://desk@evil.example/")', "", "refuse"),
         ('goto("/tickets/12/delete")', "delete ticket 12", "ask"),
         ('goto("/pay?to=mallory&confirm=1")', "", "ask"),
+        ('goto("/t/5/del%65te")', "", "ask"),
+        ('goto("/t/deleteUser?id=5")', "", "ask"),
+        ('goto("/t?do=userDELETEAll")', "", "ask"),
+        ('goto("/t/undeletedUsers")', "", "approve"),
         ('goto("/blog/post/3")', "", "approve"),
         ('goto("http://DESK:80/x")', "", "approve"),
         ('goto("http://[")', "", "refuse"),
@@ -124,6 +183,25 @@ def test_secrets_are_typed_only_if_the_person_gave_them() -> None:
 def test_other_sites_and_other_files_are_out_of_bounds(text: str, goal: str, decision: str) -> None:
     """Addresses off the site need the goal to name them; other schemes and paths never pass."""
     assert assess(parse(text), page(("file", "Attachment")), goal).decision == decision
+
+
+@pytest.mark.parametrize(
+    ("url", "decision"),
+    [
+        ("other.html", "approve"),
+        ("sub/other.html", "approve"),
+        ("file:///home/me/.ssh/id_rsa", "refuse"),
+        ("file:///home/me/pages2/x.html", "refuse"),
+        ("../secret.txt", "refuse"),
+        ("%2e%2e/secret.txt", "refuse"),
+        ("sub/..%2f..%2fsecret.txt", "refuse"),
+    ],
+)
+def test_a_local_page_leads_to_files_beside_it_only(url: str, decision: str) -> None:
+    """Whatever the goal and the rules say."""
+    seen = replace(page(), url="file:///home/me/pages/page.html")
+    rules = Rules({"file://": {"read": "approve"}}, home="file://")
+    assert assess(Action("goto", (url,)), seen, f"open {url}", rules).decision == decision
 
 
 def on_desktop(url: str, *elements: tuple[str, str], focused: int | None = None) -> Observation:

@@ -69,6 +69,63 @@ async def test_only_the_page_gets_it(page: str, chromium_path: str) -> None:
         assert dark((await discreet.step(parse("click(1)"))).screenshot, shown[0].box)
 
 
+UNLISTED = """<title>Shown</title><body style="margin:0; font:16px monospace"><p id=far>{far}</p>
+<p id=aria aria-hidden=true>It is GRÜN &amp; 7 bäume</p><button id=other aria-label=Other>Grün <b>&amp; 7
+Bäume</b></button><input id=field aria-hidden=true><p id=plain aria-hidden=true>Nothing here</p>
+<iframe id=frame style="padding:7px" srcdoc="<p aria-hidden=true>Grün &amp; 7 Bäume</p><p>clear</p>"></iframe>
+<div style="height:3000px"></div>"""
+
+
+async def test_what_is_not_listed_is_painted_over_too(
+    tmp_path: Path, chromium_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hidden from readers, named otherwise, behind the end of a long text, in a frame, scrolled: black where
+    it stands, and nothing else is. No script of the page is told what is looked for."""
+    monkeypatch.setenv("SHOPFLOOR_SECRET_PASSWORD", SECRET)
+    path = tmp_path / "page.html"
+    path.write_text(UNLISTED.replace("{far}", "word " * 120 + "😀 Grün &amp; 7 Bäume"))
+    where = """([id, last]) => {
+      const f = id === 'frame' ? frame : null, d = f ? f.contentDocument : document;
+      const r = d.createRange(), e = f ? d.querySelector(last ? 'p:last-child' : 'p') : d.getElementById(id);
+      if (e.value) r.selectNode(e); else r.selectNodeContents(e);
+      const o = f ? f.getBoundingClientRect() : {x: -9, y: -9}, b = [...r.getClientRects()].pop();
+      return [b.x + o.x + 9, b.y + o.y + 9, b.width, b.height]; }"""
+    async with Browser() as browser:
+        env = browser.environment()
+        discreet = secrets.Discreet(env)
+        await discreet.reset(Start(path.as_uri()))
+        discreet.give(secrets.named_in("{{password}}"))
+        await env.page.evaluate(f"field.value = {SECRET!r}; scrollTo(0, 30)")
+        seen = await discreet.observe()
+        assert "{{password}}" not in seen.text()
+        for name, last, black in [
+            ("far", True, True), ("aria", True, True), ("other", True, True), ("field", True, True),
+            ("frame", False, True), ("plain", True, False), ("frame", True, False),
+        ]:  # fmt: skip
+            x, y, width, height = await env.page.evaluate(where, [name, last])
+            inner = Box(x + 1, y + 1, width - 2, height - 2)
+            assert dark(seen.screenshot, inner) is black, (name, inner)
+
+
+@pytest.mark.parametrize(
+    ("copy", "paste"),
+    [("Control+c", "Control+v"), ("Control+Insert", "Shift+Insert"), ("Control+KeyX", "Control+Shift+V")],
+)
+async def test_a_copied_secret_is_not_pasted(page: str, copy: str, paste: str, chromium_path: str) -> None:
+    """Out of a field that shows it; another text is."""
+    async with Browser() as browser:
+        env = browser.environment()
+        discreet = secrets.Discreet(env)
+        await discreet.reset(Start(page))
+        discreet.give(secrets.named_in("{{password}}"))
+        await env.page.evaluate("p.type = 'text'")
+        for text, pasted in [("{{password}}", ""), ("harmless", "harmless")]:
+            for call in (f'fill(1, "{text}")', 'press(1, "Control+a")', f'press(1, "{copy}")'):
+                assert (await discreet.step(parse(call))).error is None
+            seen = await discreet.step(parse(f'press(2, "{paste}")'))
+            assert await env.page.evaluate("p.value") == pasted and bool(seen.error) is not bool(pasted)
+
+
 async def test_a_page_that_changes_gets_nothing(page: str, chromium_path: str) -> None:
     """The field has become another one since it was looked at: nothing is typed, and that is said."""
     async with Browser() as browser:

@@ -268,7 +268,7 @@ class _Seen:
             return below
         element = Element(
             None, role, name, box, value=value or None, states=tuple(_states(kind, role, states)),
-            options=options,
+            options=options, enters="" if State.MULTI_LINE in states else None,
         )  # fmt: skip
         reads = role in READ_ONLY
         focused = State.FOCUSED in states
