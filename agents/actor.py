@@ -79,7 +79,7 @@ class ModelPolicy:
         messages = prompts.messages("actor", text, observation.screenshot, brief=self.endpoint.brief)
         if not self.endpoint.grammar:
             return messages, None
-        return messages, action_regex(observation, sources=[goal] if self.copy_values else None)
+        return messages, action_regex(observation, [goal] if self.copy_values else None, history)
 
     async def close(self) -> None:
         await self._model.close()

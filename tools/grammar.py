@@ -12,10 +12,10 @@ Not covered: holding a decoder to it (`apps/engine.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from tools.actions import ACTIONS, quote
+from tools.actions import ACTIONS, Action, quote
 from tools.observation import EDITABLE, Element, Observation, shorten
 
 ANY_TEXT = r'"(?:[^"\\\x00-\x1f]|\\["\\nt]){0,400}"'
@@ -24,21 +24,29 @@ POINT = r"(?:1000|0|[1-9][0-9]{0,2})"
 KEYS = r'"(?:(?:Control|Shift|Alt|Meta)\+){0,3}(?:[A-Za-z0-9]|[A-Z][a-z]+[A-Za-z]{0,9}|F[0-9]{1,2})"'
 PATH = rf"\[{POINT}, {POINT}(?:, {POINT}, {POINT}){{1,40}}\]"
 LONGEST_COPY = 24  # words
+QUOTED = re.compile(r'"([^"]*)"')
 # What is typed and stands nowhere: a sum, a guess, a date or time written otherwise.
 FIGURES = r"-?[0-9]{1,6}(?:\.[0-9]{1,2})?|[0-9]{1,4}[-/:][0-9]{1,2}(?:[-/:][0-9]{1,4}| [AP]M)?"
 
 
-def action_regex(observation: Observation, sources: Iterable[str] | None = None) -> str:
+def action_regex(
+    observation: Observation, sources: Iterable[str] | None = None, history: Sequence[Action] = ()
+) -> str:
     """The regular expression of the actions that make sense on this page, the element said first.
 
     With `sources` (goal, notes), text values are runs of words from them (in capitals or small letters too)
-    and from the page, or figures; otherwise any text. Matching is meant whole (`fullmatch`).
+    and from the page, or figures; otherwise any text. A field that still holds what was typed into it
+    (`history`) is then filled with another of their quoted values or not at all: small models like to type
+    the same again and again. Matching is meant whole (`fullmatch`).
     """
+    quoted: list[str] = []
+    typed = {(a.label, a.args[1]) for a in history if a.name == "fill"}
     if sources is None:
         text = ANY_TEXT
     else:
         values = [e.value for e in observation.elements if e.value]
         said = list(sources)
+        quoted = list(dict.fromkeys(q for source in said for q in QUOTED.findall(source)))
         cased = [change(source) for source in said for change in (str.upper, str.lower)]
         text = copied([*said, *cased, *values, *(e.name for e in observation.elements)])
     refs = up_to(max((e.ref or 0 for e in observation.actionable()), default=0))
@@ -47,7 +55,12 @@ def action_regex(observation: Observation, sources: Iterable[str] | None = None)
     for element in observation.actionable():
         if "disabled" not in element.states:
             written.append(_element_calls(element, refs))
-            if element.role in EDITABLE and not element.options:
+            if element.role not in EDITABLE or element.options:
+                continue
+            if quoted and element.value and (element.name, element.value) in typed:
+                if others := "|".join(re.escape(quote(q)) for q in quoted if q != element.value):
+                    written.append(rf"{_said(element)}fill\({element.ref}, (?:{others})\)")
+            else:
                 texts.append(rf"{_said(element)}fill\({element.ref}, ")
     for name, spec in ACTIONS.items():
         kinds = [kind for _, kind in spec.params][: spec.least]
@@ -123,7 +136,7 @@ def _runs(source: str) -> tuple[str, ...]:
 
     Kept, for the goal is the same at each step and most names are on the page before too.
     """
-    runs = [re.escape(quote(quoted)[1:-1]) for quoted in re.findall(r'"([^"]*)"', source)]
+    runs = [re.escape(quote(quoted)[1:-1]) for quoted in QUOTED.findall(source)]
     words = re.findall(r"\S+", source)
     for start in range(len(words)):
         run = ""
