@@ -21,8 +21,8 @@ from starlette.applications import Starlette
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from apps.serve import application  # noqa: E402
-from apps.serving.limits import Limits  # noqa: E402
+from apps.serve import application
+from apps.serving.limits import Limits
 
 
 @asynccontextmanager

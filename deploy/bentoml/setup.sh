@@ -12,7 +12,7 @@ if ! .venv/bin/bentoml --version >/dev/null 2>&1; then
   "${PYTHON:-python3}" -m venv .venv
   pins=$(mktemp)
   trap 'rm -f "$pins"' EXIT
-  grep --invert-match --extended-regexp '^(opentelemetry|certifi)' ../../constraints.txt >"$pins"
+  grep --invert-match --extended-regexp '^(opentelemetry|certifi|wrapt)' ../../constraints.txt >"$pins"
   .venv/bin/pip install --disable-pip-version-check --quiet --constraint "$pins" --requirement requirements.txt
 fi
 if [ "${1:-}" = serve ]; then

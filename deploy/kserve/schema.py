@@ -4,8 +4,9 @@
     python deploy/kserve/schema.py kserve-0.21.0-py3-none-any.whl > tests/apps/kserve.schema.json
 
 KServe generates its Python client from its OpenAPI definitions; the names, types and required fields in that
-wheel are those. Kubernetes' own are in its client, which Chroma brings here. Fields nobody has are refused, as
-`kubectl apply --validate=strict` does. Only what `shopfloor.yaml` uses is followed; the rest may be any object.
+wheel are those. Kubernetes' own are in its client, which Chroma brings here. Fields nobody has are refused,
+as `kubectl apply --validate=strict` does. Only what `shopfloor.yaml` uses is followed; the rest may be any
+object.
 
 Not covered: KServe's admission webhooks, which look at combinations of fields.
 """

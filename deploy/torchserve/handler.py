@@ -1,7 +1,7 @@
 """The engine as a TorchServe handler: a request is a chat completion's body, the answer its JSON.
 
-Requests that TorchServe hands over together (`batchSize`) share the engine's forward passes. Refusals have the
-status and the body that `shopfloor serve` has for them.
+Requests that TorchServe hands over together (`batchSize`) share the engine's forward passes. Refusals have
+the status and the body that `shopfloor serve` has for them.
 
 Not covered: streams, keys (TorchServe has tokens of its own), kept answers, a champion that changes.
 """
