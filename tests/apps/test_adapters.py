@@ -153,10 +153,7 @@ def test_ray_serve(
     """Two replicas answer alike; one is killed under load, no request of OpenAI's client fails, and another
     takes its place."""
     import openai
-    import ray
-    from ray import serve
 
-    from deploy.ray.serving import shopfloor
     from trajectories.keeper import running
 
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -194,6 +191,11 @@ def test_ray_serve(
                     failed.append(error)
 
     with running("auto") as address:
+        import ray  # here: it reads the token that the keeper has set
+        from ray import serve
+
+        from deploy.ray.serving import shopfloor
+
         ray.init(address=address, log_to_driver=False)
         try:
             serve.start(http_options={"host": "127.0.0.1", "port": port})
