@@ -151,7 +151,7 @@ def test_ray_serve(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two replicas answer alike; one is killed under load, no request of OpenAI's client fails, and another
-    takes its place."""
+    is started."""
     import openai
 
     from trajectories.keeper import running
