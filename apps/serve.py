@@ -29,6 +29,8 @@ from apps.serving.limits import Limits
 from tools.settings import SettingsError, load
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from apps.server import Desk
 
 
@@ -73,13 +75,7 @@ def run(args: argparse.Namespace) -> int:
     if not keys and not _is_loopback(args.host):
         raise SettingsError(f"others can reach {args.host}: set {KEYS}, or listen on 127.0.0.1")
     if not args.with_parent:
-        found = load()
-        if args.model and args.upstream:
-            raise SettingsError("give --model or --upstream, not both")
-        args.upstream = args.upstream or (None if args.model else found.upstream_url)
-        args.upstream_model = args.upstream_model or found.upstream_model
-        if args.upstream and not args.upstream_model:
-            raise SettingsError("name the upstream's model with --upstream-model")
+        _settle(args)
     try:
         listener = _listen(args.host, args.port)
     except OSError as error:
@@ -92,9 +88,41 @@ def run(args: argparse.Namespace) -> int:
             return 0
 
 
-def _serve(args: argparse.Namespace, listener: socket.socket, keys: list[str]) -> int:
+def application() -> FastAPI:
+    """What `shopfloor serve` serves when started without options: for servers by others (`deploy/`).
+
+    Model, upstream and keys are those of the settings. Raises SettingsError and NoModel.
+    """
+    from apps.main import OFFLINE
+    from apps.server import create_app
+
+    for name, value in OFFLINE.items():
+        os.environ.setdefault(name, value)
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    args = parser.parse_args([])
+    _settle(args)
+    return create_app(_desk(args, keys_from_environment())[0])
+
+
+def _settle(args: argparse.Namespace) -> None:
+    """Put in what the settings say, where no option does. Raises SettingsError."""
+    found = load()
+    if args.model and args.upstream:
+        raise SettingsError("give --model or --upstream, not both")
+    args.upstream = args.upstream or (None if args.model else found.upstream_url)
+    args.upstream_model = args.upstream_model or found.upstream_model
+    if args.upstream and not args.upstream_model:
+        raise SettingsError("name the upstream's model with --upstream-model")
+
+
+def _desk(args: argparse.Namespace, keys: list[str]) -> tuple[Desk, str]:
     limits = Limits(batch=args.batch, queue=args.queue, seconds=args.timeout)
-    desk, where = _upstream(args, keys, limits) if args.upstream else _local(args, keys, limits)
+    return _upstream(args, keys, limits) if args.upstream else _local(args, keys, limits)
+
+
+def _serve(args: argparse.Namespace, listener: socket.socket, keys: list[str]) -> int:
+    desk, where = _desk(args, keys)
 
     import uvicorn
 
@@ -117,7 +145,7 @@ def _serve(args: argparse.Namespace, listener: socket.socket, keys: list[str]) -
     app: Any = create_app(desk)
     config = uvicorn.Config(
         app,
-        http=patient_for(limits.reading),
+        http=patient_for(desk.limits.reading),
         ws="none",
         log_level="warning",
         access_log=False,
