@@ -110,7 +110,7 @@ def test_a_task_that_can_not_begin_is_not_done(notes: str, tmp_path: Path, chrom
     code, out, err, server = chat({"act:": [done]}, "--url", notes, "--json", piped="Look\nLook again\n")
     first, second = json.loads(out)["tasks"]
     assert (code, first["outcome"], second["outcome"]) == (1, "done", "not done"), out + err
-    assert "did not load" in second["reason"] and len(server.texts("act:")) == 1
+    assert "does not open" in second["reason"] and len(server.texts("act:")) == 1
 
 
 SIGN_IN = """<title>Door</title><label>Password <input type=password id=p></label>
