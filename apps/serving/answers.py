@@ -18,7 +18,8 @@ from functools import partial
 from cachetools import LRUCache
 
 from apps.asked import Asked
-from apps.engine import Completion
+from apps.batch import Question
+from apps.engine import Completion, Engine
 from apps.serving.champion import Champion
 from apps.serving.limits import Limits
 from apps.serving.line import Closed
@@ -64,18 +65,7 @@ class Answers:
                 self._metrics.cached("answer", known is not None, known is None)
                 if known is not None:
                     return _known(served.version, known)
-            question = await asyncio.to_thread(
-                served.engine.prepare,
-                asked.messages,
-                asked.images,
-                regex=asked.regex,
-                choices=asked.choices,
-                max_tokens=asked.max_tokens,
-                temperature=asked.temperature,
-                n=asked.n,
-                stop=asked.stop,
-                seed=asked.seed,
-            )
+            question = await asyncio.to_thread(prepared, served.engine, asked)
             ticket = Ticket(served.version)
             tell = ticket.tell if asked.stream else None
             deadline = time.monotonic() + self._limits.seconds
@@ -94,6 +84,21 @@ class Answers:
     def _keep(self, key: bytes, done: asyncio.Future[list[Completion]]) -> None:
         if not done.cancelled() and done.exception() is None and _characters(done.result()) <= KEPT:
             self._kept[key] = done.result()
+
+
+def prepared(engine: Engine, asked: Asked) -> Question:
+    """A request as a question to the engine. Raises what `Engine.prepare` does."""
+    return engine.prepare(
+        asked.messages,
+        asked.images,
+        regex=asked.regex,
+        choices=asked.choices,
+        max_tokens=asked.max_tokens,
+        temperature=asked.temperature,
+        n=asked.n,
+        stop=asked.stop,
+        seed=asked.seed,
+    )
 
 
 def _known(version: str, answers: list[Completion]) -> Ticket:

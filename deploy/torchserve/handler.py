@@ -15,6 +15,7 @@ from typing import Any
 
 from apps.asked import Refused, read
 from apps.serving import wire
+from apps.serving.answers import prepared
 from apps.serving.limits import Limits
 from apps.serving.line import Line
 from apps.serving.metrics import Metrics
@@ -56,17 +57,8 @@ class Handler:
             asked = read(raw, self.model_id, self.limits)
             if asked.stream:
                 raise Refused("TorchServe has no streams here; leave `stream` out", param="stream")
-            question = self.engine.prepare(
-                asked.messages,
-                asked.images,
-                regex=asked.regex,
-                choices=asked.choices,
-                max_tokens=asked.max_tokens,
-                temperature=asked.temperature,
-                n=asked.n,
-                stop=asked.stop,
-                seed=asked.seed,
+            return self.line.ask(
+                prepared(self.engine, asked), None, lambda: False, time.monotonic() + self.limits.seconds
             )
-            return self.line.ask(question, None, lambda: False, time.monotonic() + self.limits.seconds)
         except Exception as error:
             return error

@@ -61,9 +61,10 @@ def asked(chromium_path: str) -> list[dict[str, Any]]:
 
 @contextmanager
 def started(
-    command: list[str], ready: str, seconds: float = 400, **environment: str
+    command: list[str], ready: str, status: int = 200, seconds: float = 400, **environment: str
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A server while the block runs, once `ready` answers 200; it and its children are gone afterwards."""
+    """A server while the block runs, once `ready` answers with `status`; it and its children are gone
+    afterwards."""
     inherited = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     env = inherited | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | environment
     with subprocess.Popen(command, cwd=ROOT, env=env, start_new_session=True) as process:
@@ -72,7 +73,7 @@ def started(
             while True:
                 assert process.poll() is None and time.monotonic() < until, f"{command} does not start"
                 try:
-                    if httpx.get(ready, trust_env=False, timeout=10).status_code == 200:
+                    if httpx.get(ready, trust_env=False, timeout=10).status_code == status:
                         break
                 except httpx.HTTPError:
                     pass
@@ -262,11 +263,12 @@ def test_torchserve(
     addresses = {f"TS_{name}_ADDRESS": f"http://127.0.0.1:{free()}" for name in names}
     ports = {f"TS_GRPC_{name}_PORT": str(free()) for name in names[:2]}
     root = addresses["TS_INFERENCE_ADDRESS"]
-    with started([*script, "serve"], f"{root}/ping", **environment, **addresses, **ports):
+    # Without a token it answers nothing, not even whether it is well.
+    with started([*script, "serve"], f"{root}/ping", 400, **environment, **addresses, **ports):
         tokens = json.loads((tmp_path / "torchserve" / "key_file.json").read_text())
         ask = asking(f"{root}/predictions/shopfloor", tokens["inference"]["key"])
         until = time.monotonic() + 400
-        while ask(asked[0]).status_code != 200:  # it says it is healthy before its worker has the model
+        while ask(asked[0]).status_code != 200:  # its worker has yet to load the model
             assert time.monotonic() < until
             time.sleep(1)
         same(ask, asked, expected)
