@@ -113,36 +113,39 @@ def _other_model(folder: Path, at: Path) -> Path:
 
 
 async def test_a_new_champion_drops_no_request(tiny_model: Path, tmp_path: Path) -> None:
-    """Under steady questions the champion changes: all are answered, the later ones by the new weights."""
+    """Under steady questions the champion changes: all are answered, and whoever asks one after another gets
+    the old weights first, then the new ones for good."""
     from training.registry import CHAMPION, MODEL, _client, register, resolve
 
     first = register(tiny_model, {})
     second = register(_other_model(tiny_model, tmp_path / "other"), {})
     _client().set_registered_model_alias(MODEL, CHAMPION, first)
     desk = desk_of(resolve(None), "shopfloor-model", LIMITS, follow=lambda: resolve(None))
-    seen: list[tuple[int, str]] = []
+    seen: list[list[str]] = [[] for _ in range(4)]  # by each who asks
 
     async def ask(http: httpx.AsyncClient, url: str, name: int) -> None:
-        at = 0
-        while len({version for _, version in seen}) < 2 or at < 3:
-            at += 1
+        own = seen[name]
+        while len(set(own)) < 2 or own.count(own[-1]) < 3:
             said = await http.post(
-                f"{url}/chat/completions", json=asking(f"{name} {at}", guided_regex="[a-z]{9}")
+                f"{url}/chat/completions", json=asking(f"{name} {len(own)}", guided_regex="[a-z]{9}")
             )
-            seen.append((said.status_code, said.json().get("system_fingerprint", said.text)))
+            assert said.status_code == 200, said.text
+            own.append(said.json()["system_fingerprint"])
 
     with running(desk) as url:
         async with httpx.AsyncClient(trust_env=False, timeout=60) as http, asyncio.timeout(100):
             asking_all = asyncio.gather(*(ask(http, url, name) for name in range(4)))
-            while len(seen) < 8:
+            while min(map(len, seen)) < 2:
                 await asyncio.sleep(0.05)
             await asyncio.to_thread(_client().set_registered_model_alias, MODEL, CHAMPION, second)
             await asking_all
             counted = (await http.get(url.removesuffix("/v1") + "/metrics")).text
-    assert {status for status, _ in seen} == {200}
     assert "shopfloor_model_changes_total 1.0" in counted and desk.champion
-    assert seen[-1][1] == desk.champion.current.version != seen[0][1]
-    assert f'version="{seen[-1][1]}"' in counted
+    new = desk.champion.current.version
+    for own in seen:
+        assert new not in own[:2] and own[-3:] == [new] * 3
+        assert set(own[: own.index(new)]) == {own[0]} and set(own[own.index(new) :]) == {new}
+    assert f'version="{new}"' in counted
 
 
 async def test_an_upstream_in_its_place(tiny_model: Path) -> None:
