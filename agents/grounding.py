@@ -1,9 +1,9 @@
 """A goal with marks at what of it is on the page or was done: string matching that a small model should not
 have to do.
 
-    goal: Add a client with name[1] "Sofia I. Marin"[=1], telephone[2] "+44 20 555" and e-mail "a@x.org".
-    goal: Make the case "Badge crashes"[12] "P1"[@5].
-    goal: Select 1MOr[2 checked] and click Submit[3].
+    goal: Add a client with name[1] "Sofia I. Marin"[=1], telephone[2] "+44 20 555"[!] and e-mail "a@x.org".
+    goal: Make the case "Badge crashes"[! 12] "P1"[@5].
+    goal: Select 1MOr[2 checked] and click Submit[! 3].
 
     [2]   the element with ref 2 is called that; with what was ticked or chosen after it
     [=2]  it holds that
@@ -11,6 +11,8 @@ have to do.
     [~2]  its name contains that (for what the goal has in quotes and nothing is called)
     [+]   it can be read on the page
     [did] it was typed or chosen, or what was acted on is called that
+    [!]   the first that is neither done nor stands there already: of what the goal has in quotes, or, where
+          it has nothing in quotes, of what can be acted on
 
 What has no mark is not in sight: to be typed, or to be found elsewhere. Only the goal's own words are
 marked, and nothing of the page is put in but refs, so no page can write into a goal; a mark never stands
@@ -32,7 +34,7 @@ from tools.observation import MAX_ELEMENTS, MAX_OPTIONS, Element, Observation
 WORD = re.compile(r"\{\{\w+\}\}|\w+|[^\w\s]")  # {{password}} is one word, so nothing is written into it
 QUOTED = re.compile(r'"([^"]+)"')
 GLUED_BEFORE, GLUED_AFTER = re.compile(r"\w[.@/+'-]$"), re.compile(r"[.@/+'-]\w")  # a word goes on there
-DID = "did"
+DID, NEXT = "did", "!"
 SHOWN = ("checked", "selected", "pressed")
 MOST = 3  # elements named at one place
 LONGEST = 24  # words of a phrase
@@ -52,12 +54,12 @@ def mark(goal: str, page: Observation, history: Sequence[Action] = ()) -> str:
     phrases = _phrases(page, history)
     longest = min(LONGEST, max(map(len, phrases), default=0))
     quotes = {m.start(1): m for m in QUOTED.finditer(goal)}
-    marks: list[tuple[int, str]] = []  # where to write what
+    marks: dict[int, list[str]] = {}  # where to write what
     at = 0
     while at < len(found):
         start = found[at].start()
         if (quoted := quotes.get(start)) and (inside := _partly(quoted[1], page, phrases)):
-            marks.append((quoted.end(), inside))
+            marks[quoted.end()] = inside
             at += len(WORD.findall(quoted[1]))
             continue
         for length in range(min(longest, len(found) - at), 0, -1):
@@ -65,16 +67,29 @@ def mark(goal: str, page: Observation, history: Sequence[Action] = ()) -> str:
             in_quotes = goal[start - 1 : start] == '"' == goal[end : end + 1]
             said = phrases.get(tuple(words[at : at + length]))
             if said and (in_quotes or length > 1 or _telling(words[at])) and not _glued(goal, start, end):
-                marks.append((end + in_quotes, " ".join(said)))
+                marks[end + in_quotes] = said
                 at += length
                 break
         else:
             at += 1
+    if (following := _following(marks, [m.end() for m in quotes.values()])) is not None:
+        marks[following] = [NEXT, *marks.get(following, ())]
     parts, last = list[str](), 0
-    for end, said_here in marks:
-        parts += goal[last:end], f"[{said_here}]"
+    for end in sorted(marks):
+        parts += goal[last:end], f"[{' '.join(marks[end])}]"
         last = end
     return "".join(parts) + goal[last:]
+
+
+def _following(marks: dict[int, list[str]], quoted: Sequence[int]) -> int | None:
+    """Where what is to be done first ends; None if nothing is left that is known of."""
+    others = [end for end, said in marks.items() if said != ["+"]]
+    return next((end for end in quoted or others if not _settled(marks.get(end, ()))), None)
+
+
+def _settled(said: Sequence[str]) -> bool:
+    """Whether it was done, or stands there already."""
+    return any(mark == DID or mark.startswith("=") for mark in said)
 
 
 def _phrases(page: Observation, history: Sequence[Action]) -> dict[Words, list[str]]:
@@ -117,18 +132,18 @@ def _glued(goal: str, start: int, end: int) -> bool:
     )
 
 
-def _partly(quoted: str, page: Observation, phrases: dict[Words, list[str]]) -> str:
+def _partly(quoted: str, page: Observation, phrases: dict[Words, list[str]]) -> list[str]:
     """The marks of elements whose name contains what is quoted, where nothing is just that."""
     words = _words(quoted)
     if not words or words in phrases or not any(map(_telling, words)):
-        return ""
+        return []
     low = quoted.casefold()
     holders = [
         f"~{e.ref}"
         for e in page.actionable()
         if low in e.name.casefold() and f" {' '.join(words)} " in f" {' '.join(_words(e.name))} "
     ]
-    return " ".join(holders[:MOST])
+    return holders[:MOST]
 
 
 def _words(text: str) -> Words:

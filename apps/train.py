@@ -39,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     pre.add_argument("--questions", type=int, default=7, help="questions a screen (default: 7)")
     pre.add_argument("--batch", type=int, default=6, help="screens a step and process (default: 6)")
+    pre.add_argument(
+        "--read", type=int, default=1, help="recorded pages read for each trained on, by loss (default: 1)"
+    )
     pre.add_argument("--rate", type=float, default=1.5e-3, help="learning rate (default: 1.5e-3)")
     pre.add_argument("--workers", type=int, default=0, help="processes that draw (default: 0, this one)")
     pre.add_argument(
@@ -151,6 +154,7 @@ def _pretrain(args: argparse.Namespace) -> dict[str, Any]:
         args.batch,
         args.questions,
         args.rate,
+        read=args.read,
         start=args.start,
         seed=args.seed,
         workers=args.workers,

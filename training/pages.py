@@ -10,6 +10,7 @@ Not covered: drawn screens (`screens.py`), rows of single questions (`sft.py`).
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections import defaultdict
@@ -42,12 +43,13 @@ REVIEWED = 0.04  # share of other goals that the reviewer is asked about: hardly
 MIDWAY = 4  # times a form is asked about partly filled in
 DONE = 'send_msg_to_user("done")'
 MOST = 5.0  # times as often as a task of one step
-KNOWN = 0.25  # share of its weight that a family keeps in which the model was never wrong
+KNOWN = 0.4  # share of its weight that a family keeps in which the model was never wrong
 LOOKING = 6  # times as often: seeing is slower to learn than reading
 # An answer in coordinates: 128 pixels a side are too few for more than to click about there.
 PLACE = re.compile(r"\bmouse_(?!click\()\w+\(")
 CLICK = re.compile(r"\bmouse_click\((\d+)(?:\.\d+)?, (\d+)(?:\.\d+)?\)")
 ABOUT = 20  # thousandths of the picture's side
+SETS = re.compile(r'("(?:[^"\\]|\\.)*") (?:fill|select_option)\(\d+, "(.*)"\)')
 ASKED = re.compile(r"\n(?=did: |goal: )")  # no line of a page begins like that
 
 
@@ -102,7 +104,9 @@ def pages(episodes: Iterable[Episode], shrink: Callable[[bytes], bytes], seed: i
         own: dict[str, list[Question]] = defaultdict(list)
         for example in examples(episode, other):
             page, asked = ASKED.split(example.prompt, 1)
-            own[page + "\n"].append(Question(asked, example.answer))
+            question = Question(asked, example.answer)
+            if not _unknowable(question):
+                own[page + "\n"].append(question)
         for at in range(len(episode.steps) + 1):
             look = episode.steps[at].observation if at < len(episode.steps) else episode.final
             if not (questions := own.pop(look.text() + "\n", None)):
@@ -123,7 +127,18 @@ def pages(episodes: Iterable[Episode], shrink: Callable[[bytes], bytes], seed: i
                 review = _question(prompts.result_review_text(said, half, before), NOT_YET, half)
                 others = suite.asides(episode, at, ASIDES // 2, draw, half) if suite else ()
                 asked_too = [_asked(goal, half, action, draw) for goal, action in others]
-                yield Page(family, half.text() + "\n", picture, (follows, review), tuple(asked_too))
+                asked_here = tuple(q for q in (follows, review) if not _unknowable(q))
+                yield Page(family, half.text() + "\n", picture, asked_here, tuple(asked_too))
+
+
+def _unknowable(question: Question) -> bool:
+    """Whether an oracle puts back what stood in a field before the model wrote over it: it knows, but neither
+    the page nor the goal says so, and to teach that is to teach guessing."""
+    if not (question.acts and (sets := SETS.fullmatch(question.answer))):
+        return False
+    name, value = sets.groups()
+    goal = question.text[question.text.rindex("goal: ") :]
+    return f"did: {name} " in question.text and '"' in goal and value not in goal
 
 
 def _missed(episode: Episode, at: int) -> bool | None:
@@ -191,6 +206,10 @@ class Album:
         self._weights: dict[str, dict[str, float]] = defaultdict(dict)  # by suite and family
         for family in sorted(self.families):
             self._weights[family.partition("/")[0]][family] = self._weight(family)
+        self._suites = {
+            suite: math.sqrt(sum(len(self.families[family]) for family in weights))
+            for suite, weights in self._weights.items()
+        }
 
     def _weight(self, family: str) -> float:
         """Decisions an episode, so that one of a long task is seen as often as one of a short task; at most
@@ -204,13 +223,15 @@ class Album:
         return decisions * (KNOWN + len(self.missed[family]) / asked_model if asked_model else 1)
 
     def page(self, draw: random.Random) -> Page:
-        """Any page: its suite first, then its family, so that one of few tasks counts as much as one of many.
+        """Any page: its suite first, by the root of its pages, then its family: one of few tasks is not lost
+        among those of many, and one of few pages not learnt by heart.
 
         Some are drawn more often (`ENDS`, `SHORT`, `BEGUN`, `MISSED`): where a goal was met, or the model
         would hardly ever see what that looks like (of one in four it learns to say done too early), where it
         was missed, where it was begun, and where the model was wrong.
         """
-        weights = self._weights[draw.choice(sorted(self._weights))]
+        (suite,) = draw.choices(list(self._suites), list(self._suites.values()))
+        weights = self._weights[suite]
         (family,) = draw.choices(list(weights), list(weights.values()))
         kinds = (self.ends, self.short, self.begun, self.missed, self.families)
         (kind,) = draw.choices(kinds, (ENDS, SHORT, BEGUN, MISSED, 1 - ENDS - SHORT - BEGUN - MISSED))

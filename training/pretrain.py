@@ -7,8 +7,9 @@ Several questions share a screen in one row: every question sees the page and it
 (a block mask, with positions counted as if it stood alone), so a row is exactly what serving shows, several
 times over, for one reading of the page. Loss on the answers alone. The curriculum goes from two elements to
 many as fast as the model keeps up: screens get harder while the loss is low. Recorded pages, where there are
-any, are mixed in with many questions each (`pages.py`), a larger share of them as the run goes on. Stopped at
-any moment it goes on from the last checkpoint.
+any, are mixed in with many questions each (`pages.py`), a larger share of them as the run goes on. Of those
+the model may read more than it is trained on (`Recipe.read`): a model that knows most of its pages learns
+little from another look at them. Stopped at any moment it goes on from the last checkpoint.
 
 Not covered: fine-tuning on what each role decided in recorded episodes alone (`sft.py`).
 """
@@ -36,6 +37,7 @@ from training.pages import Album
 from training.screens import Artist, Screen
 
 IGNORE = -100
+POOL = 6  # steps whose screens are drawn at once and shared out by length: little is padded
 MANY = 0.3  # share of recorded pages with all the questions a row may have; others: next action and one more
 NAMES = re.compile(r'(?m)^\S+ ("(?:[^"\\]|\\.)*") \[\d+\]')  # of the elements listed on a page
 
@@ -55,6 +57,7 @@ class Recipe:
     easy: float = 0.65  # screens get harder while the running loss is below this
     pictures: int = 3  # every so many steps of drawn screens are of screens with pictures
     recorded: tuple[float, float] = (0.85, 0.95)  # share of steps of recorded pages, at first and in the end
+    read: int = 1  # recorded pages read for each one trained on: those of higher loss are likelier
     start: str = ""  # a checkpoint of that size to go on from, with its tokenizer
     seed: int = 0
     workers: int = 0
@@ -72,6 +75,9 @@ class Row:
     named: np.ndarray  # where the label begins the name of the element to act on
     names: list[int]  # the tokens that names on this page begin with
     pixels: np.ndarray | None  # (3, side, side), from -1 to 1
+
+
+Batch = dict[str, torch.Tensor]
 
 
 def pack(screen: Screen, processor: Any) -> Row:
@@ -118,7 +124,7 @@ def pixels(picture: Image.Image | None) -> np.ndarray | None:
     return np.asarray(picture, dtype=np.float32).transpose(2, 0, 1) / 127.5 - 1
 
 
-def collate(rows: Sequence[Row], pad: int) -> dict[str, torch.Tensor]:
+def collate(rows: Sequence[Row], pad: int) -> Batch:
     """Rows as one batch: ids, positions, labels (batch, length), mask (batch, 1, length, length), pixels.
 
     `named` (batch, length) marks labels that begin a name, `names` (batch, most) holds what those may be.
@@ -153,8 +159,9 @@ def collate(rows: Sequence[Row], pad: int) -> dict[str, torch.Tensor]:
     return batch
 
 
-class Screens(Dataset[dict[str, torch.Tensor]]):
-    """Step i's batch, made from (seed, i) alone, so that a run goes on anywhere."""
+class Screens(Dataset[list[Row]]):
+    """This process's rows for `POOL` steps at a time, shortest first, made from (seed, pool) and the hardness
+    alone, so that a run goes on from any of them."""
 
     def __init__(
         self,
@@ -170,37 +177,66 @@ class Screens(Dataset[dict[str, torch.Tensor]]):
         self.album = album
 
     def __len__(self) -> int:
-        return max(0, self.recipe.steps - self.start)
+        return max(0, -(-self.recipe.steps // POOL) - self.start)
 
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        screens = self._screens(self.start + index)
-        return collate([pack(s, self.processor) for s in screens], self.processor.tokenizer.pad_token_id)
+    def __getitem__(self, index: int) -> list[Row]:
+        return [pack(screen, self.processor) for screen in self._screens(self.start + index)]
 
-    def _screens(self, step: int) -> list[Screen]:
-        """This process's screens. Two steps of all processes are drawn at once and shared out by length:
-        little is padded, and nobody waits for a neighbour's longer rows."""
-        recipe, pair, hardness = self.recipe, step // 2, float(self.hardness)
-        draw = random.Random(f"{recipe.seed}/{pair}")
-        half = recipe.batch * together.world()
+    def _screens(self, pool: int) -> list[Screen]:
+        """Those of all processes are drawn and shared out by length: nobody waits for a neighbour's longer
+        rows."""
+        recipe, hardness = self.recipe, float(self.hardness)
+        draw = random.Random(f"{recipe.seed}/{pool}")
+        count = POOL * recipe.batch * together.world()
         first, last = recipe.recorded
-        if self.album and draw.random() < first + (last - first) * step / recipe.steps:
+        if self.album and draw.random() < first + (last - first) * POOL * pool / recipe.steps:
             found = [
                 self.album.page(draw).screen(recipe.questions if draw.random() < MANY else 2, draw)
-                for _ in range(2 * half)
+                for _ in range(count * recipe.read)
             ]
         else:
-            picture = pair % recipe.pictures == recipe.pictures - 1
+            picture = pool % recipe.pictures == recipe.pictures - 1
             found = [
-                Artist(f"{recipe.seed}/{pair}/{i}", hardness, self.side).screen(recipe.questions, picture)
-                for i in range(2 * half)
+                Artist(f"{recipe.seed}/{pool}/{i}", hardness, self.side).screen(recipe.questions, picture)
+                for i in range(count)
             ]
         found.sort(key=lambda s: len(s.page) + sum(len(q.text) + len(q.answer) for q in s.questions))
-        return found[step % 2 * half :][:half][together.rank() :: together.world()]
+        return found[together.rank() :: together.world()]
 
 
-def answers(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+def batches(rows: Sequence[Row], model: Any, recipe: Recipe, pad: int, seed: str) -> list[Batch]:
+    """A pool's rows as `POOL` batches of like length, in an order that all processes share.
+
+    Where there are more rows than that, those are drawn that the model is likelier to learn from: without
+    replacement, in proportion to their loss as the model is now (Selective-Backprop, Jiang et al. 2019,
+    https://arxiv.org/abs/1910.00762). A look costs a third of a step on the same row.
+    """
+    wanted = POOL * recipe.batch
+    if len(rows) > wanted:
+        chance = np.random.default_rng(list(f"{seed}/{together.rank()}".encode()))
+        losses = np.concatenate(
+            [row_losses(model, collate(rows[at : at + 16], pad)) for at in range(0, len(rows), 16)]
+        )
+        keys = np.log(losses + 1e-6) + chance.gumbel(size=len(rows))
+        rows = [rows[i] for i in sorted(np.argsort(keys)[-wanted:])]
+    starts = list(range(0, len(rows), recipe.batch))
+    random.Random(seed).shuffle(starts)
+    return [collate(rows[at : at + recipe.batch], pad) for at in starts]
+
+
+def row_losses(model: Any, batch: Batch) -> np.ndarray:
+    """The loss on all answers of each row of a batch, in nats (rows)."""
+    at = batch["labels"][:, 1:] != IGNORE
+    with torch.no_grad():
+        logits, wanted = answers(model, batch)
+        each = torch.nn.functional.cross_entropy(logits.float(), wanted, reduction="none").cpu()
+    return torch.zeros(len(at)).index_add_(0, at.nonzero()[:, 0], each).numpy()
+
+
+def answers(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits at the answers' tokens and those tokens; the rest of the row never meets the output layer."""
-    batch = dict(batch)
+    device = next(model.parameters()).device
+    batch = {name: values.to(device, non_blocking=True) for name, values in batch.items()}
     labels, mask, named, names = (batch.pop(k) for k in ("labels", "attention_mask", "named", "names"))
     bias = torch.zeros(mask.shape, dtype=torch.float32, device=mask.device).masked_fill_(~mask, -1e9)
     hidden = model.model(**batch, attention_mask=bias, use_cache=False).last_hidden_state
@@ -216,12 +252,11 @@ def held_out(model: Any, processor: Any, side: int, screens: int = 40) -> dict[s
     """Share of answers with every token right, the right ones before it given; screens never trained on."""
     right: dict[str, list[bool]] = {}
     model.eval()
-    device = next(model.parameters()).device
     with torch.no_grad():
         for number in range(screens):
             screen = Artist(f"held-out/{number}", 1.0, side).screen(6, picture=number % 2 == 1)
             batch = collate([pack(screen, processor)], processor.tokenizer.pad_token_id)
-            logits, wanted = answers(model, {k: v.to(device) for k, v in batch.items()})
+            logits, wanted = answers(model, batch)
             hits = (logits.argmax(-1) == wanted).tolist()
             for question in screen.questions:
                 length = len(processor.tokenizer(question.answer + nano.END).input_ids)
@@ -295,8 +330,11 @@ def pretrain(
     hardness = torch.tensor(state.get("hardness", 0.0)).share_memory_()
     running = state.get("running", 5.0)
     spent = earlier = state.get("seconds", 0.0)  # of the whole run, those before it was stopped included
-    screens = Screens(recipe, processor, dial.image, start, hardness, album)
-    loader = DataLoader(screens, batch_size=None, num_workers=recipe.workers)
+    first = -(-start // POOL)  # checkpoints are at pools' ends, but for the last
+    screens = Screens(recipe, processor, dial.image, first, hardness, album)
+    pools = enumerate(DataLoader(screens, batch_size=None, num_workers=recipe.workers), first)
+    pad = processor.tokenizer.pad_token_id
+    amp = torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda")
 
     def checkpoint(step: int) -> None:
         if not chief:
@@ -311,15 +349,19 @@ def pretrain(
     losses: list[float] = []
     tokens = 0
     step = start
-    for step, batch in enumerate(loader, start):
+    for step, batch in (
+        (POOL * pool + at, batch)
+        for pool, rows in pools
+        for at, batch in enumerate(batches(rows, model, recipe, pad, f"{recipe.seed}/{pool}"))
+    ):
         done = max(step / recipe.steps, spent / (60 * recipe.minutes) if recipe.minutes else 0.0)
         if done >= 1:
             break
         for group in optimizer.param_groups:
             group["lr"] = group["rate"] * schedule(recipe, step, done)
         tokens += together.world() * int((batch["position_ids"] > 0).sum())
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
-            logits, wanted = answers(model, {k: v.to(device, non_blocking=True) for k, v in batch.items()})
+        with amp:
+            logits, wanted = answers(model, batch)
         loss = torch.nn.functional.cross_entropy(logits.float(), wanted)
         loss.backward()
         averaged, spent = together.average(model, loss, earlier + time.monotonic() - began)
@@ -338,7 +380,7 @@ def pretrain(
             losses = []
         if (step + 1) % 1000 == 0 and chief:
             report(step + 1, {f"held_out/{k}": v for k, v in held_out(model, processor, dial.image).items()})
-        if time.monotonic() - saved > recipe.checkpoint_seconds:
+        if (step + 1) % POOL == 0 and time.monotonic() - saved > recipe.checkpoint_seconds:
             checkpoint(step + 1)
             saved = time.monotonic()
     checkpoint(recipe.steps)  # also where the clock ended it: nothing is left to go on with

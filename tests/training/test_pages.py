@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
-from agents.policies import RandomPolicy
-from tools.actions import parse
+from agents.policies import Decision, RandomPolicy
+from tools.actions import Action, parse
 from tools.browser import Browser
+from tools.observation import Observation
 from training import pages
 from training.pretrain import Recipe, pretrain
 from trajectories.dagger import DaggerPolicy
 from trajectories.helpdesk.suite import HelpDesk
 from trajectories.rollout import oracle_policy, roll_out
+from trajectories.tasks import Task
 
 
 async def test_pages_carry_own_and_other_questions(chromium_path: str, tmp_path: Path) -> None:
@@ -56,8 +59,8 @@ async def test_pages_know_where_the_model_was_wrong() -> None:
 
 
 def test_what_the_model_gets_wrong_is_drawn_more_often(tmp_path: Path) -> None:
-    """Families by how often the model was wrong in them, and in each the pages where it was; a suite of one
-    family as often as one of two."""
+    """Families by how often the model was wrong in them, and in each the pages where it was; suites by the
+    root of their pages."""
     own = (pages.Question("act:", '"OK" click(1)'), pages.Question("plan:", "act(goal)"))
     made = [
         pages.Page(family, f"{family}/{number}", None, own, (), number < wrong if number < 10 else None)
@@ -70,9 +73,46 @@ def test_what_the_model_gets_wrong_is_drawn_more_often(tmp_path: Path) -> None:
     drawn = [album.page(draw) for _ in range(4000)]
     many = [page for page in drawn if page.family != "one/only"]
     hard = [page for page in many if page.family == "many/hard"]
-    assert 0.45 < len(many) / len(drawn) < 0.55
-    assert 0.65 < len(hard) / len(many) < 0.85  # 0.75 against 0.25
+    assert 0.55 < len(many) / len(drawn) < 0.63  # 200 pages against 100: 0.59
+    assert 0.6 < len(hard) / len(many) < 0.78  # 0.9 against 0.4: 0.69
     assert 0.2 < sum(page.missed is True for page in hard) / len(hard) < 0.4  # 5 pages of 100
+
+
+async def test_what_cannot_be_known_is_not_taught() -> None:
+    """A model wrote over a field that its goal does not name: what stood there, which the oracle puts back,
+    is no answer to learn; what the goal says for a field that was wrongly filled in is."""
+    other, wrong = "Kind regards, Nobody", "wrong@nowhere.example"
+    async with Browser() as browser, HelpDesk() as suite:
+        env = browser.environment()
+        kept = await roll_out(task := suite.task("toggle-setting", 1), Writes(task, other), env)
+        asked = await roll_out(task := suite.task("edit-email", 1), Writes(task, wrong), env)
+    assert kept.outcome and kept.outcome.success and asked.outcome and asked.outcome.success
+    answers = {}
+    for episode, written in ((kept, other), (asked, wrong)):
+        found = list(pages.pages([episode], lambda png: png))
+        answers[written] = [q.answer for p in found for q in p.own if f'"{written}")\n' in q.text and q.acts]
+        put_back = next(str(a) for a in episode.actions[1:] if a.name == "fill")
+        assert (put_back in answers[written]) == (written == wrong)
+    assert answers[other]  # the save that follows is still taught
+
+
+TEXT = ("textbox", "email")
+
+
+class Writes:
+    """Writes over an address, or over a sign-off, then does what the oracle says."""
+
+    name = "oracle"
+
+    def __init__(self, task: Task, text: str) -> None:
+        self._oracle, self._text = oracle_policy(task), text
+
+    async def decide(self, goal: str, observation: Observation, history: Sequence[Action]) -> Decision:
+        if history:
+            return await self._oracle.decide(goal, observation, history)
+        mark = "@" if "@" in self._text else ","
+        field = next(e for e in observation.actionable() if e.role in TEXT and mark in (e.value or ""))
+        return Decision(observation.labelled(Action("fill", (field.ref or 0, self._text))))
 
 
 def test_ends_good_and_bad_are_drawn_and_reviewed(tmp_path: Path) -> None:

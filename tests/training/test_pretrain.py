@@ -6,6 +6,7 @@ import io
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +17,11 @@ from agents import prompts
 from tools.actions import parse
 from tools.observation import Box, Element, Observation
 from training import nano
-from training.pretrain import Recipe, answers, collate, pack, pixels, pretrain
+from training.pretrain import POOL, Recipe, answers, batches, collate, pack, pixels, pretrain, row_losses
 from training.screens import Artist, Screen
 
 
-def load(folder: Path):
+def load(folder: Path) -> tuple[Any, Any]:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     return AutoModelForImageTextToText.from_pretrained(folder).eval(), AutoProcessor.from_pretrained(folder)
@@ -73,7 +74,7 @@ def test_training_and_serving_render_the_same_tokens(tiny: Path) -> None:
     assert np.allclose(np.asarray(served["pixel_values"]).reshape(3, 64, 64), pixels(picture), atol=1e-5)
 
 
-MARK = re.compile(r"\[[=@~+]?\d*(?: [=@~]?\d+| checked)*\]")  # grounding's, which may stand within a value
+MARK = re.compile(r"\[[=@~+!]?\d*(?: [=@~]?\d+| checked)*\]")  # grounding's, which may stand within a value
 
 
 @pytest.mark.parametrize("hardness", [0.02, 0.5, 1.0])
@@ -94,15 +95,15 @@ def test_every_answer_is_right_on_its_screen(hardness: float) -> None:
 
 def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     """Stopped in the middle and started again, a run ends with the same weights as one never stopped."""
-    whole = Recipe("tiny", steps=6, batch=2, questions=3, checkpoint_seconds=0)
+    whole = Recipe("tiny", steps=2 * POOL, batch=2, questions=3, checkpoint_seconds=0)
 
     class Stop(Exception):
         pass
 
-    def stop_at_four(step: int, metrics: dict[str, float]) -> None:
+    def silent(step: int, metrics: dict[str, float]) -> None:
         pass
 
-    straight = pretrain(whole, tmp_path / "a", stop_at_four)
+    straight = pretrain(whole, tmp_path / "a", silent)
     import training.pretrain as module
 
     calls = 0
@@ -111,17 +112,17 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     def breaks(recipe: Recipe, step: int, done: float) -> float:
         nonlocal calls
         calls += 1
-        if calls == 5:
+        if calls == POOL + 3:
             raise Stop
         return real(recipe, step, done)
 
     module.schedule = breaks
     try:
         with pytest.raises(Stop):
-            pretrain(whole, tmp_path / "b", stop_at_four)
+            pretrain(whole, tmp_path / "b", silent)
     finally:
         module.schedule = real
-    resumed = pretrain(whole, tmp_path / "b", stop_at_four)
+    resumed = pretrain(whole, tmp_path / "b", silent)
     first, second = load(straight)[0].state_dict(), load(resumed)[0].state_dict()
     assert all(torch.allclose(first[k], second[k], atol=1e-5) for k in first)
 
@@ -164,3 +165,27 @@ def test_going_on_from_a_checkpoint(tiny: Path, tmp_path: Path) -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     with pytest.raises(ValueError, match="another size"):
         pretrain(replace(recipe, size="nano"), tmp_path / "nano", lambda step, metrics: None)
+
+
+def test_of_more_rows_than_a_pool_trains_on_those_of_higher_loss_are_likelier(tiny: Path) -> None:
+    """A row's loss is the sum over its answers, and the rows chosen have more of it than those left."""
+    model, processor = load(tiny)
+    pad = processor.tokenizer.pad_token_id
+    rows = [pack(Artist(f"read/{i}", 0.5, 64).screen(1 + i % 4), processor) for i in range(6 * POOL)]
+    losses = row_losses(model, collate(rows, pad))
+    alone, wanted = answers(model, collate(rows[:1], pad))
+    assert losses[0] == pytest.approx(
+        torch.nn.functional.cross_entropy(alone, wanted).item() * len(wanted), rel=1e-2
+    )
+    recipe = Recipe("tiny", batch=2, read=3)
+    chosen = batches(rows, model, recipe, pad, "0/0")
+    assert [len(batch["input_ids"]) for batch in chosen] == [2] * POOL
+    again = batches(rows, model, recipe, pad, "0/0")
+    assert all(
+        torch.equal(one["input_ids"], two["input_ids"]) for one, two in zip(chosen, again, strict=True)
+    )
+    assert np.mean([row_losses(model, batch).mean() for batch in chosen]) > losses.mean()
+    few = batches(rows[: 2 * POOL], model, recipe, pad, "0/0")  # no more than are trained on: all of them
+    assert sum((batch["labels"] >= 0).sum() for batch in few) == sum(
+        (row.labels >= 0).sum() for row in rows[: 2 * POOL]
+    )
