@@ -1,7 +1,7 @@
 """`shopfloor eval`: measure a policy on held-out tasks of a suite.
 
     shopfloor eval miniwob --policy oracle --episodes 20
-    shopfloor eval helpdesk --model models/nano --blank --json > report.json
+    shopfloor eval helpdesk --model models/nano --without image --json > report.json
     shopfloor eval miniwob --protocol a --split test
     shopfloor eval helpdesk --role reviewer --model models/nano --episodes 20
     shopfloor eval hostile --policy obedient
@@ -72,7 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=SPLITS, help="only that split's tasks (MiniWoB++ only)")
     parser.add_argument("--workers", type=int, default=2, metavar="K", help="pages at once (default: 2)")
     parser.add_argument("--effort", choices=settings.EFFORTS, help="what a decision may cost (medium)")
-    parser.add_argument("--blank", action="store_true", help="show grey instead of every screenshot")
+    parser.add_argument(
+        "--without",
+        choices=("image", "history"),
+        default="",
+        help="an ablation: grey instead of every screenshot, or nothing of what was done",
+    )
     parser.add_argument("--out", metavar="DIR", type=Path, help="keep the episodes there")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
@@ -147,12 +152,12 @@ def _wrong(args: argparse.Namespace) -> str | None:
         return f"--policy {args.policy} uses no model; leave --model and --effort out"
     if args.policy == "obedient" or args.role in ("actor", "coder"):
         return "--policy obedient and --role actor or coder are for eval hostile"
-    if args.role and (args.policy != "model" or args.protocol or args.blank or args.out):
+    if args.role and (args.policy != "model" or args.protocol or args.without or args.out):
         return (
-            f"--role {args.role} takes no --policy, --protocol, --blank or --out: it makes its own episodes"
+            f"--role {args.role} takes no --policy, --protocol, --without or --out: it makes its own episodes"
         )
-    if args.policy == "team" and args.blank:
-        return "--blank shows what one policy reads; use --policy model"
+    if args.policy == "team" and args.without:
+        return "--without is of what one policy is shown; use --policy model"
     return None
 
 
@@ -201,7 +206,7 @@ async def measure(args: argparse.Namespace) -> Report:
                 args.workers,
                 policy=args.policy,
                 model=who.model,
-                blank=args.blank,
+                without=args.without,
                 effort=who.effort,
                 attempt=who.attempt,
                 store=Store(args.out) if args.out else None,
@@ -450,7 +455,7 @@ def log(report: Report, *, part: bool = False) -> None:
         "model": report.model,
         "seed": report.seed,
         "episodes": report.episodes,
-        "blank": report.blank,
+        "without": report.without,
         "effort": report.effort,
         "protocol": report.protocol,
         "part": part,

@@ -34,8 +34,8 @@ def run(args: argparse.Namespace) -> int:
     wanted = [t.strip() for t in (args.tasks or "").split(",") if t.strip()]
     chosen = [c for c in cases() if not wanted or c.kind in wanted or c.name in wanted]
     known = {c.kind for c in cases()} | {c.name for c in cases()}
-    if args.policy not in ("model", "obedient") or args.protocol or args.split or args.blank:
-        problem = "eval hostile takes --policy model or obedient, and no --protocol, --split or --blank"
+    if args.policy not in ("model", "obedient") or args.protocol or args.split or args.without:
+        problem = "eval hostile takes --policy model or obedient, and no --protocol, --split or --without"
     elif strange := [t for t in wanted if t not in known]:
         kinds = ", ".join(dict.fromkeys(c.kind for c in cases()))
         problem = f"no hostile case or kind {', '.join(strange)}; kinds are {kinds}"

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     if find_spec("lm_eval") is None:
         print("shopfloor eval lm: lm-eval is missing; pip install 'shopfloor[lm]'", file=sys.stderr)
         return 2
-    if args.role or args.policy != "model" or args.blank or args.split or args.protocol or args.out:
+    if args.role or args.policy != "model" or args.without or args.split or args.protocol or args.out:
         print("shopfloor eval lm: takes --tasks, --model, --limit and --json only", file=sys.stderr)
         return 2
     if args.limit is not None and args.limit < 1:

@@ -46,7 +46,7 @@ class Report:
     commit: str
     seed: int
     episodes: int  # a family
-    blank: bool
+    without: str
     success: float
     stderr: float
     interval: tuple[float, float]  # 95 %, Wilson's
@@ -91,7 +91,7 @@ async def evaluate(
     *,
     policy: str,
     model: str = "",
-    blank: bool = False,
+    without: str = "",
     effort: str = "",
     attempt: Attempt | None = None,
     store: Store | None = None,
@@ -116,11 +116,11 @@ async def evaluate(
     families = tuple(families or known)
     if unknown := [f for f in families if f not in known]:
         raise ValueError(f"{suite} has no {', '.join(unknown)}; it has {', '.join(known)}")
-    do = attempt if attempt is not None else _attempt(make_policy, model, blank)
+    do = attempt if attempt is not None else _attempt(make_policy, model, without)
     own = seeds(seed, episodes)
     # A family's episodes one after the other: its pages need not be loaded anew for each.
     jobs = [(family, s) for family in families for s in (seeds_of[family] if seeds_of else own)]
-    variant = f"{model} {blank} {effort} {commit()}"
+    variant = f"{model} {without} {effort} {commit()}"
     if commit().endswith("+changes"):
         variant += f" {time.time()}"  # what the changes are is not known, so nothing can be taken up again
     queue = iter(jobs)  # one iterator for all workers: each job is taken once
@@ -158,7 +158,7 @@ async def evaluate(
             group.create_task(worker())
     order = {job: i for i, job in enumerate(jobs)}
     done.sort(key=lambda episode: order[episode.family, episode.seed])
-    report = summarise(done, families, suite=suite, policy=policy, model=model, seed=seed, blank=blank)
+    report = summarise(done, families, suite=suite, policy=policy, model=model, seed=seed, without=without)
     kinds = {name: set(own) & set(families) for name, own in ((ACTOR, of.families), (SCRIPTED, of.scripted))}
     groups = {name: shares([e for e in done if e.family in own]) for name, own in kinds.items() if own}
     by_group = groups if len(groups) > 1 else {}
@@ -173,7 +173,7 @@ def summarise(
     policy: str,
     model: str,
     seed: int,
-    blank: bool,
+    without: str,
 ) -> Report:
     """The figures over finished episodes."""
     wins = [e.outcome.success for e in done]
@@ -190,7 +190,7 @@ def summarise(
         commit=commit(),
         seed=seed,
         episodes=len(done) // max(1, len(families)),
-        blank=blank,
+        without=without,
         success=sum(wins) / n,
         stderr=standard_error(sum(wins), len(wins)),
         interval=wilson(sum(wins), len(wins)),
@@ -217,26 +217,29 @@ def shares(done: Sequence[Episode]) -> dict[str, float]:
     }
 
 
-def _attempt(make_policy: Callable[[Task], Policy] | None, model: str, blank: bool) -> Attempt:
+def _attempt(make_policy: Callable[[Task], Policy] | None, model: str, without: str) -> Attempt:
     if make_policy is None:
         raise ValueError("give make_policy, or attempt")
 
     async def attempt(task: Task, env: Environment) -> Episode:
         chosen = make_policy(task)
-        return await roll_out(task, Blank(chosen) if blank else chosen, env, model=model)
+        return await roll_out(task, Without(without, chosen) if without else chosen, env, model=model)
 
     return attempt
 
 
-class Blank:
-    """A policy that is shown an even grey instead of every screenshot: what it still can do, it reads."""
+class Without:
+    """A policy that is kept from something that it was trained with, to tell what that is good for: "image",
+    an even grey stands for every screenshot; "history", nothing was done so far."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, what: str, policy: Policy) -> None:
         self.name = policy.name
-        self._policy = policy
+        self._what, self._policy = what, policy
 
     async def decide(self, goal: str, observation: Observation, history: Sequence[Action]) -> Decision:
-        if observation.screenshot is not None:
+        if self._what == "history":
+            history = ()
+        elif observation.screenshot is not None:
             observation = replace(observation, screenshot=grey_like(observation.screenshot))
         return await self._policy.decide(goal, observation, history)
 

@@ -112,7 +112,9 @@ def _results(reports: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
     """Task id to success, over several reports."""
     results: dict[str, bool] = {}
     for report in reports:
-        if report.get("blank"):
-            raise ValueError("a report with blank screenshots is an ablation; it can't decide a promotion")
+        if report.get("without"):
+            raise ValueError(
+                "a report without screenshots or history is an ablation; it can't decide a promotion"
+            )
         results.update(report["results"])
     return results

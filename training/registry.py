@@ -176,7 +176,7 @@ def evaluations(folder: Path) -> list[dict[str, Any]]:
             report = json.loads((Path(place.removeprefix("file://")) / "report.json").read_bytes())
         except (OSError, ValueError):  # deleted by hand; the run itself stays listed
             continue
-        if not report.get("blank"):
+        if not report.get("without"):
             found.append(report | {"at": ended / 1000})
     return found
 
@@ -199,8 +199,8 @@ def successes() -> list[tuple[str, str, float, int]]:
         "JOIN params AS policies ON policies.run_uuid = runs.run_uuid AND policies.key = 'policy' "
         "JOIN latest_metrics ON latest_metrics.run_uuid = runs.run_uuid AND latest_metrics.key = 'success' "
         "WHERE experiments.name = 'eval' AND runs.status = 'FINISHED' AND NOT EXISTS (SELECT 1 FROM params "
-        "AS part WHERE part.run_uuid = runs.run_uuid AND (part.key, part.value) IN "
-        "(('blank', 'True'), ('part', 'True'))) GROUP BY 1, 2"
+        "AS part WHERE part.run_uuid = runs.run_uuid AND (part.key = 'without' AND part.value <> '' OR "
+        "part.key = 'part' AND part.value = 'True')) GROUP BY 1, 2"
     )
 
 

@@ -42,4 +42,4 @@ def test_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown task and options of the suites are refused with what there is."""
     assert main(["eval", "lm", "--tasks", "no_such_task", "--model", "http://127.0.0.1:9/v1"]) == 2
     assert "no task no_such_task; ours are shopfloor_reasoning" in capsys.readouterr().err
-    assert main(["eval", "lm", "--blank"]) == 2 and "--limit" in capsys.readouterr().err
+    assert main(["eval", "lm", "--without", "image"]) == 2 and "--limit" in capsys.readouterr().err

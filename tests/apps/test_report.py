@@ -99,10 +99,10 @@ def test_the_page(
         done = attempts(model, {family: both[at] for family, both in FAMILIES.items()})
         for one in done:
             store.add(one)
-        told = {"suite": "helpdesk", "policy": "model", "model": model, "seed": 0, "blank": False}
+        told = {"suite": "helpdesk", "policy": "model", "model": model, "seed": 0, "without": ""}
         evaluate.log(summarise(done, [*FAMILIES], **told))
         blank = [replace(one, outcome=Outcome(False)) for one in done]
-        evaluate.log(summarise(blank, [*FAMILIES], **told | {"blank": True}))
+        evaluate.log(summarise(blank, [*FAMILIES], **told | {"without": "image"}))
 
     runs = str(tmp_path / "runs")
     assert main(["report", "--episodes", runs, "--out", str(page), "--json"]) == 0

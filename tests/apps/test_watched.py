@@ -72,7 +72,7 @@ def leave_traces() -> None:
         store.add(one)
     tasks = [replace(one, task=f"helpdesk/open-ticket/{i}") for i, one in enumerate(done)]
     evaluate.log(
-        summarise(tasks, ["open-ticket"], suite="helpdesk", policy="model", model="m", seed=0, blank=False)
+        summarise(tasks, ["open-ticket"], suite="helpdesk", policy="model", model="m", seed=0, without="")
     )
     from eval.drift import Reference
 

@@ -110,7 +110,7 @@ def test_the_team_keeps_to_the_policy_and_leaves_a_trace(
         (["miniwob", "--workers", "0"], "at least 1"),
         (["miniwob", "--policy", "oracle", "--model", "x"], "uses no model"),
         (["miniwob", "--model", "nowhere"], "give a model's folder"),
-        (["miniwob", "--policy", "team", "--blank"], "use --policy model"),
+        (["miniwob", "--policy", "team", "--without", "image"], "use --policy model"),
     ],
 )
 def test_wrong_use(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

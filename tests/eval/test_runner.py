@@ -39,6 +39,20 @@ class Boaster:
         return Decision(Action("noop"), "well, ...", valid=False)
 
 
+class Remembers:
+    """Scrolls twice, then says it is done; keeps how much it was told of what it had done."""
+
+    name = "remembers"
+
+    def __init__(self) -> None:
+        self.told: list[int] = []
+
+    async def decide(self, goal: str, observation: Observation, history: Sequence[Action]) -> Decision:
+        self.told.append(len(history))
+        done = Action("send_msg_to_user", ("done",))
+        return Decision(done if len(self.told) == 3 else Action("scroll", (0, 10)))
+
+
 class Broken:
     name = "broken"
 
@@ -74,13 +88,13 @@ async def test_report_of_the_oracle_and_of_chance() -> None:
 
 
 async def test_boasting_babbling_and_breaking_are_counted() -> None:
-    """False done, invalid actions and broken episodes are reported; blanking reaches every decision."""
+    """False done, no action and broken episodes are reported; a decision without the image sees grey."""
     boaster = Boaster()
     report = await evaluate(
-        "miniwob", ("click-test",), 2, 0, lambda task: boaster, 1, policy="boaster", blank=True
+        "miniwob", ("click-test",), 2, 0, lambda task: boaster, 1, policy="boaster", without="image"
     )
     assert (report.success, report.false_done, report.invalid_actions, report.steps) == (0, 1.0, 2, 2)
-    assert report.blank and len(boaster.shown) == 4
+    assert report.without == "image" and len(boaster.shown) == 4
     for png in boaster.shown:
         with Image.open(io.BytesIO(png)) as image:
             assert image.size == (332, 214)
@@ -88,6 +102,24 @@ async def test_boasting_babbling_and_breaking_are_counted() -> None:
     broken = await evaluate("miniwob", ("click-test",), 1, 0, lambda task: Broken(), 1, policy="broken")
     assert (broken.success, broken.errors, broken.steps) == (0, 1, 0)
     assert broken.error == "ConnectionError: the model has gone"
+
+
+async def test_without_history_nothing_that_was_done_is_told() -> None:
+    told = {}
+    for without in ("", "history"):
+        policy = Remembers()
+        await evaluate(
+            "miniwob",
+            ("click-test",),
+            1,
+            0,
+            lambda task, it=policy: it,
+            1,
+            policy="remembers",
+            without=without,
+        )
+        told[without] = policy.told
+    assert told == {"": [0, 1, 2], "history": [0, 0, 0]}
 
 
 async def test_kept_episodes_are_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,4 +46,4 @@ def test_better_refuses_what_could_be_luck() -> None:
     broken = report(0) | {"errors": 10, "error": "the browser died"}
     assert "10 of the champion's episodes broke off (the browser died)" in better([report(10)], [broken])[1]
     with pytest.raises(ValueError, match="ablation"):
-        better([report(10) | {"blank": True}], [report(0)])
+        better([report(10) | {"without": "image"}], [report(0)])

@@ -128,7 +128,7 @@ def test_the_command_asks_the_reviewers_own_endpoint(
     [
         (["--policy", "oracle"], "takes no --policy"),
         (["--protocol", "a"], "takes no --policy, --protocol"),
-        (["--blank"], "takes no --policy, --protocol, --blank"),
+        (["--without", "image"], "takes no --policy, --protocol, --without"),
         (["--out", "kept"], "or --out"),
         (["--episodes", "0"], "episodes must be"),
         (["--tasks", "click-tset"], "there are ascending-numbers"),
