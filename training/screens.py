@@ -238,7 +238,7 @@ class Artist:
 
     def _choose(self, page: Observation) -> Question | None:
         element = self._one(page, "combobox")
-        if element is None:
+        if element is None or not element.options:  # a desktop's shows them only when it is open
             return None
         value = self.random.choice(element.options)
         goal = self._frame(self._choose_clause(element, value))
