@@ -93,6 +93,16 @@ def test_every_answer_is_right_on_its_screen(hardness: float) -> None:
                 assert str(action.args[1]) in MARK.sub("", question.text)
 
 
+def test_a_page_without_anything_to_ask_about_is_asked_nothing() -> None:
+    """A desktop's combobox lists no options while it is closed; nothing, or something else, is asked then."""
+    box = Box(0, 0, 9, 9)
+    closed = Observation("app:x", "X", (64, 64), (Element(1, "combobox", "Font", box),))
+    mixed = replace(closed, elements=(*closed.elements, Element(2, "button", "Close", box)))
+    for seed in range(40):
+        assert not Artist(seed).asides(closed, 4)
+        assert {parse(question.answer).name for question in Artist(seed).asides(mixed, 4)} <= {"click"}
+
+
 def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     """Stopped in the middle and started again, a run ends with the same weights as one never stopped."""
     whole = Recipe("tiny", steps=2 * POOL, batch=2, questions=3, checkpoint_seconds=0)
