@@ -32,6 +32,7 @@ from trajectories.nearmiss import NAME as NEAR_MISS
 
 NOT_YET = "not yet: more to do"
 UNFIT = "revise: does not fit the goal"
+GAVE_UP = "report_infeasible"  # an oracle's mistake where the goal was met
 UNDO = "undo"  # what is said in a step that only takes one back
 
 
@@ -100,7 +101,7 @@ def _actor(episode: Episode) -> Iterator[Example]:
     for number, step in enumerate(episode.steps):
         answer = instead.get(str(number))
         right = episode.outcome.success and step.by != "random" and number >= corrected
-        right = right and step.decision.said != UNDO
+        right = right and step.decision.said != UNDO and step.decision.action.name != GAVE_UP
         if answer is None and right and step.decision.valid:
             answer = str(step.decision.action)
         if answer is not None:

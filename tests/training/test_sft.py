@@ -62,6 +62,10 @@ def test_examples_cover_the_roles_and_imitate_no_failure() -> None:
     assert 'fill(textbox("Name"), "Ada 2")' in adapted[0].prompt
     passed = list(examples(replace(episode(1), policy="near-miss")))  # a slip that the checker lets pass
     assert {e.role for e in passed} == {"reviewer"} and "done" in [e.answer for e in passed]
+    good = episode(4)
+    lost = replace(good.steps[2], decision=Decision(Action("report_infeasible", ("lost",)), "lost"))
+    mistaken = examples(replace(good, steps=(*good.steps[:2], lost)))  # though the goal was met
+    assert [e.answer for e in mistaken if e.role == "actor"] == ['"Name" fill(1, "Ada 4")', '"Save" click(2)']
     failed = list(examples(episode(3, success=False)))
     assert [(e.role, e.answer) for e in failed] == [("reviewer", "not yet: more to do")]
 
