@@ -189,6 +189,9 @@ class Acting(ABC):
     async def _press(self, target: Target, key: str) -> None:
         handle = await self._handle(target)
         await handle.focus()
+        ref, where = self._located(target)
+        if not await where.reader.evaluate("(r, id) => r.hears(id)", where.id):
+            raise ActionFailed(f"{self._say(ref)} takes no keys; what has the focus would get them")
         await self._keyboard_press(key)
 
     async def _keyboard_press(self, key: str) -> None:

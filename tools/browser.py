@@ -707,6 +707,7 @@ class BrowserEnvironment(Acting):
             tabs=tabs,
             tab=self._tab,
             hidden=look.hidden,
+            unlisted=look.unlisted,
         )
         return observation, look
 

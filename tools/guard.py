@@ -54,6 +54,8 @@ COMMANDS = frozenset(
     {"button", "menuitem", "link", "tab", "option", "radio", "checkbox", "switch", "clickable", "img"}
 )
 TITLES = frozenset({"link", "option", "tab", "clickable", "img"})  # what may be named after a thing
+AGREES = frozenset({"button", "link", "menuitem", "clickable"})
+UNKNOWN = "unknown"  # the role of what the reader can't look into
 DIALOGS = frozenset({"dialog", "alertdialog"})
 LONG_NAME = {
     "link": 3,
@@ -188,6 +190,7 @@ def pressed(action: Action, observation: Observation) -> Element | Named | None:
     if action.name in PRESSED:
         return thing
     text = str(action.args[-1]) if action.args else ""
+    reached = observation.reached()
     match action.name:
         case "press" | "keyboard_press":
             key = PRESSES.search(text)
@@ -197,11 +200,15 @@ def pressed(action: Action, observation: Observation) -> Element | Named | None:
             blank = action.name == "keyboard_type" and " " in text
         case _:
             return None
-    if isinstance(thing, Element) and (thing.role in EDITABLE or thing.enters is not None):
-        if enter:
-            return _entered(thing, observation)
-        blank = blank and thing.role not in EDITABLE
-    return thing if enter or blank else None
+    field = isinstance(thing, Element) and thing.role in EDITABLE
+    if not (enter or (blank and not field)):
+        return None
+    pointed = _telling(reached[1:], observation) if reached[:1] == (thing,) else None
+    if pointed is not None:
+        return pointed
+    if enter and isinstance(thing, Element) and (field or thing.enters is not None):
+        return _entered(thing, observation)
+    return thing
 
 
 def _entered(field: Element, observation: Observation) -> Element | Named | None:
@@ -220,7 +227,7 @@ def _acted_on(action: Action, observation: Observation) -> Element | Named | Non
         ends = [_under(observation, x[i], y[i]) for i in (0, -1)]  # down and up on one thing is a click
         return _telling(ends, observation) or ends[-1]
     if action.name.startswith("keyboard_"):
-        return observation.find(observation.focused) if observation.focused else None
+        return next(iter(observation.reached()), None)
     if not action.targets:
         return None
     target = action.targets[-1]
@@ -254,6 +261,11 @@ def _command(thing: Element | Named, observation: Observation) -> Verdict | None
     dialog = dialog_box(observation)
     if name.lower() in ("replace", "overwrite") and OVERWRITES.search(" ".join(around(thing, observation))):
         return Verdict("irreversible", "ask", f'"{name}" overwrites what is there')
+    unseen = isinstance(thing, Element) and thing.ref is None  # keys reach it all the same
+    if unseen and role == UNKNOWN:
+        return Verdict("irreversible", "ask", "what has the focus, and is pressed, can't be told")
+    if unseen and dialog is None and role in AGREES and GO_AHEAD.match(name):
+        return Verdict("irreversible", "ask", f'"{name}" is out of sight, and so is what it agrees to')
     about = " ".join(around(thing, observation)) if GO_AHEAD.match(name) else ""
     if about and (dialog is not None or MONEY.search(about) or IRREVERSIBLE.search(about)):
         said = about
@@ -283,7 +295,7 @@ def around(thing: Element | Named, observation: Observation) -> tuple[str, ...]:
     box = dialog_box(observation)
     if box is not None:
         return tuple(e.name for e in observation.elements if _within(e, box))
-    if isinstance(thing, Named):
+    if isinstance(thing, Named) or thing.ref is None:  # not to be seen
         return ()
     middle = thing.box.centre[1]
     read = (e for e in observation.elements if e.ref is None and e.name)

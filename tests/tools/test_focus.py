@@ -1,0 +1,111 @@
+"""What keys go to is judged, listed or not: the policy on what a real Chromium shows of real pages."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tools.actions import parse
+from tools.browser import Browser, BrowserEnvironment
+from tools.environment import Start
+from tools.guard import assess
+from tools.observation import Observation
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+FAR = "style='position:absolute;top:4000px'"
+DELETE = "<button id=b {}>Delete account</button>"
+FRAME = '<iframe id=f {} srcdoc="<button id=b>Delete account</button>"></iframe>'
+ROOT = "<div id=h></div><script>h.attachShadow({{mode: '{}'}}).innerHTML = `{}`</script>"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with Browser() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def env(browser: Browser) -> AsyncIterator[BrowserEnvironment]:
+    made = browser.environment()
+    yield made
+    await made.close()
+
+
+async def shown(env: BrowserEnvironment, folder: Path, body: str, focus: str = "") -> Observation:
+    """The page, after a script has set the focus."""
+    page = folder / "page.html"
+    page.write_text(f"<title>T</title>{body}<p style='height:9000px'>")
+    await env.reset(Start(page.as_uri()))
+    await env.page.evaluate(f"() => {{ const to = (el) => el.focus({{ preventScroll: true }}); {focus} }}")
+    return await env.observe()
+
+
+OUT_OF_SIGHT = {
+    "off screen": (DELETE.format(FAR), "to(b)"),
+    "not listed": (DELETE.format("aria-hidden=true"), "to(b)"),
+    "one pixel": (DELETE.format("style='width:1px;height:1px;padding:0;border:0'"), "to(b)"),
+    "open root": (ROOT.format("open", DELETE.format(FAR)), "to(h.shadowRoot.querySelector('button'))"),
+    "frame off screen": (FRAME.format(FAR), "to(f.contentDocument.querySelector('button'))"),
+    "frame in sight": (FRAME.format(""), "to(f.contentDocument.querySelector('button'))"),
+    "pointed at": (
+        f"<p id=l tabindex=0 aria-activedescendant=o>x<b id=o role=option {FAR}>Delete account</b></p>",
+        "to(l)",
+    ),
+    "an OK whose question is out of sight": (f"<button id=b {FAR}>OK</button>", "to(b)"),
+    "the field of a form out of sight": (
+        f"<form {FAR}><input id=b aria-label=Sum><button>Pay now</button></form>", "to(b)"
+    ),
+    "beyond the limit": ("<button>x</button>" * 130 + DELETE.format(""), "to(b)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OUT_OF_SIGHT)
+async def test_enter_presses_what_has_the_focus_seen_or_not(
+    env: BrowserEnvironment, tmp_path: Path, case: str
+) -> None:
+    """A button or a form that the reader does not list is pressed by Enter all the same, and so is asked."""
+    seen = await shown(env, tmp_path, *OUT_OF_SIGHT[case])
+    for call in ('keyboard_press("Enter")', 'keyboard_type("a\\n")'):
+        assert assess(parse(call), seen, "").decision == "ask", seen.reached()
+    assert assess(parse('keyboard_press("ArrowDown")'), seen, "").decision == "approve"
+
+
+async def test_a_focus_that_cannot_be_told_is_asked(env: BrowserEnvironment, tmp_path: Path) -> None:
+    """A closed shadow root shows nothing of what it holds."""
+    root = "h.attachShadow({mode: 'closed'})"
+    body = f"<x-y id=h></x-y><script>const r = {root}; r.innerHTML = '<button>B</button>'</script>"
+    seen = await shown(env, tmp_path, body, "to(r.querySelector('button'))")
+    assert assess(parse('keyboard_press("Enter")'), seen, "").decision == "ask"
+
+
+CALM: Mapping[str, tuple[str, str]] = {
+    "no focus": (DELETE.format(FAR), ""),
+    "another button": (f"<button id=c {FAR}>Show more</button>{DELETE.format('')}", "to(c)"),
+    "a frame's focus of before": (
+        FRAME.format("") + "<button id=c>Show more</button>",
+        "to(f.contentDocument.querySelector('button')); to(c)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CALM)
+async def test_what_has_no_focus_is_not_pressed(env: BrowserEnvironment, tmp_path: Path, case: str) -> None:
+    """Nor is what a frame remembers as its own focus while the keys go elsewhere."""
+    seen = await shown(env, tmp_path, *CALM[case])
+    assert assess(parse('keyboard_press("Enter")'), seen, "").decision == "approve", seen.reached()
+
+
+async def test_keys_pressed_on_what_cannot_have_the_focus_do_not_go_elsewhere(
+    env: BrowserEnvironment, tmp_path: Path
+) -> None:
+    """`press` names its target: where that takes no keys, a button that has the focus does not get them."""
+    body = "<div onclick=0>Row</div><button id=b onclick=\"document.title = 'gone'\">Delete</button>"
+    await shown(env, tmp_path, body, "to(b)")
+    seen = await env.step(parse('press(clickable("Row"), "Enter")'))
+    assert "takes no keys" in (seen.error or "") and seen.title == "T"
+    await env.page.evaluate("b.blur()")
+    assert (await env.step(parse('press(clickable("Row"), "ArrowDown")'))).error is None
+    assert (await env.step(parse('press(button("Delete"), "Enter")'))).title == "gone"
