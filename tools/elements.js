@@ -263,7 +263,7 @@
     return defaults.get(el.form);
   }
   // Key combinations that press an element wherever the focus is: its own, and its label's.
-  const keysOf = (el) => [el, ...(el.labels || [])].flatMap((e) => [...attr(e, 'accesskey').split(' ').filter(Boolean).map((key) => 'Alt+' + key), ...attr(e, 'aria-keyshortcuts').split(' ').filter(Boolean)]);
+  const keysOf = (el) => disabled(el) ? [] : [el, ...(el.labels || [])].flatMap((e) => [...attr(e, 'accesskey').split(' ').filter(Boolean).map((key) => 'Alt+' + key), ...attr(e, 'aria-keyshortcuts').split(' ').filter(Boolean)]);
   const KEYED = '[accesskey],[aria-keyshortcuts]';
   // All that have such keys, seen or not, in open shadow roots too.
   function keyed(root) {

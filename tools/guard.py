@@ -50,6 +50,7 @@ PRESSED = frozenset(
 PRESSES = re.compile(  # keys that press what has the focus, whatever is held down with them
     r"(?:^|\+)(?:(?P<enter>(?:Numpad|KP_|ISO_)?Enter|Return|[\r\n])|(?:KP_)?Space| )\Z", re.IGNORECASE
 )
+NAMED_KEYS = {" ": "space", "+": "plus", "\n": "enter", "\r": "enter", "return": "enter"}
 COMMANDS = frozenset(
     {"button", "menuitem", "link", "tab", "option", "radio", "checkbox", "switch", "clickable", "img"}
 )
@@ -87,7 +88,7 @@ def assess(action: Action, observation: Observation, goal: str, rules: Rules = B
     secret, or an address, themselves. What is refused here stays refused, whatever the rules say.
     """
     verdict = _assess(action, observation, goal, rules)
-    where = _at(_acted_on(action, observation), observation)
+    where = _at(_shortcut(action, observation) or _acted_on(action, observation), observation)
     ruling = rules.ruling(where, verdict.kind)
     if ruling is None or verdict.decision in (ruling, "refuse") or action.final:
         return verdict
@@ -186,6 +187,9 @@ def _word(text: str) -> str:
 
 def pressed(action: Action, observation: Observation) -> Element | Named | None:
     """What the action presses, if it presses anything; by name where it is not on this page."""
+    shortcut = _shortcut(action, observation)
+    if shortcut is not None:
+        return shortcut
     thing = _acted_on(action, observation)
     if action.name in PRESSED:
         return thing
@@ -209,6 +213,38 @@ def pressed(action: Action, observation: Observation) -> Element | Named | None:
     if enter and isinstance(thing, Element) and (field or thing.enters is not None):
         return _entered(thing, observation)
     return thing
+
+
+def _shortcut(action: Action, observation: Observation) -> Element | None:
+    """What a key combination presses wherever the focus is, where that must be asked: the element that
+    has it as its access key or shortcut. On a desktop a mnemonic is one letter of the label, and which one
+    is not known: any in sight that has it."""
+    thing = _acted_on(action, observation)
+    typing = isinstance(thing, Element) and thing.role in EDITABLE
+    match action.name:
+        case "press" | "keyboard_press":
+            combinations = [_combination(str(action.args[-1]))]
+        case "keyboard_type":
+            combinations = [_combination(letter) for letter in str(action.args[-1])]
+        case _:
+            return None
+    pressed = {c for c in combinations if len(c) > 1 or not typing}  # a field takes letters as they are
+    things = [*observation.actionable(), *observation.unlisted]
+    hit = [e for e in things if pressed & {_combination(key) for key in e.keys}]
+    if observation.url.startswith("app:"):
+        letters = {key for c in pressed if "alt" in c for key in c if len(key) == 1}
+        bare = {key for c in pressed if len(c) == 1 for key in c if len(key) == 1}  # in an open menu
+        hit += [e for e in things if e.role in COMMANDS and letters & {*e.name.lower()}]
+        hit += [e for e in things if e.role == "menuitem" and bare & {*e.name.lower()}]
+    return _telling(hit, observation)
+
+
+def _combination(text: str) -> frozenset[str]:
+    """A key and what is held down with it, however written; Shift does not tell apart access keys."""
+    *held, key = re.split(r"\+(?=.)", text, flags=re.DOTALL)
+    key = re.sub(r"^(?:Key|Digit|Numpad)(?=.$)", "", key).lower()
+    names = {re.sub(r"(?:Left|Right|OrMeta)$", "", name).lower() for name in held} - {"shift"}
+    return frozenset({*names, NAMED_KEYS.get(key, key)})
 
 
 def _entered(field: Element, observation: Observation) -> Element | Named | None:

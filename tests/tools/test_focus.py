@@ -109,3 +109,30 @@ async def test_keys_pressed_on_what_cannot_have_the_focus_do_not_go_elsewhere(
     await env.page.evaluate("b.blur()")
     assert (await env.step(parse('press(clickable("Row"), "ArrowDown")'))).error is None
     assert (await env.step(parse('press(button("Delete"), "Enter")'))).title == "gone"
+
+
+KEYED = """<input id=i aria-label=Name><button accesskey=d>Delete this</button>
+<label accesskey=b>Both <input type=checkbox></label>
+<button style='display:none' accesskey="p q">Pay now</button><button disabled accesskey=x>Erase</button>
+<div id=h></div>
+<script>h.attachShadow({mode: 'open'}).innerHTML = '<button accesskey=w>Wipe</button>'</script>
+<button aria-keyshortcuts="Control+Enter Alt+Shift+s">Send</button>
+<script>onkeydown = (e) => { if (e.ctrlKey && e.key === 'Enter') document.title = 'sent'; }</script>
+<iframe srcdoc="<button accesskey=e>Erase all</button>"></iframe>"""
+
+
+async def test_keys_of_ones_own_are_read_from_the_page(env: BrowserEnvironment, tmp_path: Path) -> None:
+    """Access keys and declared shortcuts, of what is seen and what is not, in roots and frames; such keys
+    are judged as a click, for they do what a click does."""
+    seen = await shown(env, tmp_path, KEYED, "to(i)")
+    said = {e.name: e.keys for e in (*seen.elements, *seen.unlisted) if e.keys}
+    assert said == {
+        "Delete this": ("Alt+d",), "Both": ("Alt+b",), "Pay now": ("Alt+p", "Alt+q"), "Wipe": ("Alt+w",),
+        "Send": ("Control+Enter", "Alt+Shift+s"), "Erase all": ("Alt+e",),
+    }  # fmt: skip
+    for keys, decision in [
+        *((k, "ask") for k in ("Alt+d", "Alt+p", "Alt+w", "Alt+e", "Control+Enter", "Alt+s")),
+        *((k, "approve") for k in ("Alt+b", "Alt+x", "Control+a", "d")),
+    ]:
+        assert assess(parse(f'keyboard_press("{keys}")'), seen, "").decision == decision, keys
+    assert (await env.step(parse('keyboard_press("Control+Enter")'))).title == "sent"

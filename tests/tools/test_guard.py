@@ -119,6 +119,61 @@ def test_enter_in_a_field_presses_its_forms_button(text: str, enters: str | None
     assert assess(parse('press(2, "Space")'), here, "").decision == "approve"
 
 
+@pytest.mark.parametrize(
+    ("text", "decision"),
+    [
+        *((f"keyboard_press({quote(key)})", "ask") for key in ("Alt+d", "Alt+D", "AltLeft+KeyD")),
+        *((f"keyboard_press({quote(key)})", "ask") for key in ("Alt+Shift+d", "Control+Enter", "#")),
+        *((f"keyboard_press({quote(key)})", "ask") for key in ("ControlOrMeta+Return", "Control++")),
+        *(
+            (f"keyboard_press({quote(key)})", "approve")
+            for key in ("d", "Alt+s", "Control+d", "Alt+ArrowLeft")
+        ),
+        ('press(2, "Alt+d")', "ask"),
+        ('press(2, "Control+Enter")', "ask"),
+        ('press(2, "#")', "approve"),
+        ('keyboard_type("a#")', "ask"),
+        ('keyboard_type("a")', "approve"),
+        ('fill(2, "a#")', "approve"),
+    ],
+)
+def test_what_has_a_key_of_its_own_is_pressed_by_it(text: str, decision: str) -> None:
+    """Wherever the focus is, and listed or not; a letter counts only where no field takes it."""
+    here = page(("button", "Delete"), ("textbox", "Name"))
+    here = replace(here, elements=(here.elements[0], replace(here.elements[1], enters="")))
+    delete, name = here.elements
+    send = Element(None, "button", "Send", BOX, keys=("Control+Enter", "Control+Plus"))
+    save = Element(None, "button", "Save", BOX, keys=("Alt+s",))
+    own = replace(here, elements=(replace(delete, keys=("Alt+d", "#")), name), unlisted=(send, save))
+    assert assess(parse(text), own, "").decision == decision
+    assert assess(parse(text), here, "").decision == "approve"
+
+
+def test_what_a_key_presses_in_a_frame_is_the_frames() -> None:
+    """The rules for its origin hold, not the page's."""
+    own = Rules({"http://desk": {"irreversible": "approve"}}, home="http://desk")
+    delete = Element(None, "button", "Delete", BOX, keys=("Alt+d",))
+    for where, decision in [("", "approve"), ("http://other", "ask")]:
+        here = replace(page(), unlisted=(replace(delete, origin=where),))
+        assert assess(parse('keyboard_press("Alt+d")'), here, "", own).decision == decision
+
+
+def test_a_desktops_mnemonics_are_letters_of_the_label() -> None:
+    """Which one is not told: any risky button in sight that has it is asked about; plain letters only
+    where a menu is open and no field takes them."""
+    asks = on_desktop("app:mousepad", ("button", "Delete"), ("textbox", "Name"), ("menuitem", "Send to"))
+    for call, decision in [
+        ('keyboard_press("Alt+d")', "ask"),
+        ('keyboard_press("Alt+f")', "approve"),
+        ('keyboard_press("Control+d")', "approve"),
+        ('keyboard_press("l")', "approve"),
+        ('keyboard_press("s")', "ask"),
+        ('keyboard_type("as")', "ask"),
+        ('press(2, "s")', "approve"),
+    ]:
+        assert assess(parse(call), asks, "").decision == decision, call
+
+
 def test_enter_in_a_dialog_is_its_ok() -> None:
     """In the answer of a prompt as well; on Cancel it cancels (`browser.py`)."""
     asks = page(("button", "OK"), ("button", "Cancel"), ("textbox", "answer"), ("dialog", "Pay how much?"))
