@@ -65,6 +65,7 @@ LONG_NAME = {
 }  # words; a longer link is a title ("Remove the old invoice, please"), not a command
 LONGEST_NAME = 8
 BUILT_IN = Rules()
+SEARCHES = re.compile(r"(search|filter|find|look up)\b", re.IGNORECASE)
 OVERWRITES = re.compile(r"\boverwrite\b|already exists", re.IGNORECASE)
 SENDING = re.compile(  # keys that end a line, or paste
     r"Enter$|Return$|Insert$|Control\+[mMjJ]$|\+[vV]$|[\r\n]\Z"
@@ -248,8 +249,16 @@ def _combination(text: str) -> frozenset[str]:
 
 
 def _entered(field: Element, observation: Observation) -> Element | Named | None:
-    """The button that Enter in a field presses; where that is not known, one in sight that must be asked."""
+    """The button that Enter in a field presses; where that is not known, one in sight that must be asked.
+
+    Not so for a field that says it is for searching: there a script hears Enter and searches, whatever
+    buttons a list has, and who is asked at each search soon says yes unread. In a dialog Enter may be the
+    dialog's own, and on a desktop it presses the window's default button, so there it is asked.
+    """
     if field.enters is None:
+        apart = dialog_box(observation) is None and not observation.url.startswith("app:")
+        if apart and (field.role == "searchbox" or SEARCHES.match(field.name)):
+            return None
         return _telling((e for e in observation.actionable() if e.role == "button"), observation)
     button = Named("button", field.enters)
     return (observation.find(button) or button) if field.enters else None

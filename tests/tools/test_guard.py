@@ -174,6 +174,31 @@ def test_a_desktops_mnemonics_are_letters_of_the_label() -> None:
         assert assess(parse(call), asks, "").decision == decision, call
 
 
+@pytest.mark.parametrize(
+    ("role", "name", "decision"),
+    [
+        ("searchbox", "", "approve"),
+        ("textbox", "Search customers", "approve"),
+        ("combobox", "Filter by name", "approve"),
+        ("textbox", "Amount", "ask"),
+        ("textbox", "Finding", "ask"),
+        ("textbox", "What to search and delete", "ask"),
+    ],
+)
+def test_enter_in_a_search_box_without_a_form_searches(role: str, name: str, decision: str) -> None:
+    """Whatever buttons are in sight; not in a dialog, not on a desktop, and not where its form has a button
+    that must be asked."""
+    here = page(("button", "Delete"), (role, name), focused=2)
+    for text in ('press(2, "Enter")', 'keyboard_press("Enter")', 'keyboard_type("ada\\n")'):
+        assert assess(parse(text), here, "").decision == decision
+        asked = replace(here, elements=(*here.elements, Element(None, "dialog", "Users", BOX)))
+        for careful in (asked, replace(here, url="app:thunar")):
+            assert assess(parse(text), careful, "").decision == "ask"
+        delete, field = here.elements
+        sent = replace(here, elements=(delete, replace(field, enters="Pay now")))
+        assert assess(parse(text), sent, "").decision == "ask"
+
+
 def test_enter_in_a_dialog_is_its_ok() -> None:
     """In the answer of a prompt as well; on Cancel it cancels (`browser.py`)."""
     asks = page(("button", "OK"), ("button", "Cancel"), ("textbox", "answer"), ("dialog", "Pay how much?"))
