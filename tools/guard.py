@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 from urllib.parse import unquote, urljoin, urlsplit
 
 from tools.actions import ACTIONS, Action, Named
@@ -52,9 +53,10 @@ PRESSES = re.compile(  # keys that press what has the focus, whatever is held do
 )
 NAMED_KEYS = {" ": "space", "+": "plus", "\n": "enter", "\r": "enter", "return": "enter"}
 COMMANDS = frozenset(
-    {"button", "menuitem", "link", "tab", "option", "radio", "checkbox", "switch", "clickable", "img"}
+    {"button", "menuitem", "menuitemcheckbox", "menuitemradio", "link", "tab", "option", "treeitem", "radio"}
+    | {"checkbox", "switch", "clickable", "img"}
 )
-TITLES = frozenset({"link", "option", "tab", "clickable", "img"})  # what may be named after a thing
+TITLES = frozenset({"link", "tab", "treeitem", "clickable", "img"})  # what may be named after a thing
 AGREES = frozenset({"button", "link", "menuitem", "clickable"})
 UNKNOWN = "unknown"  # the role of what the reader can't look into
 DIALOGS = frozenset({"dialog", "alertdialog"})
@@ -64,7 +66,9 @@ LONG_NAME = {
     "img": 3,
 }  # words; a longer link is a title ("Remove the old invoice, please"), not a command
 LONGEST_NAME = 8
+LONGEST_COMMAND = 3  # words; a longer option is a title, if it does not begin with the verb
 BUILT_IN = Rules()
+T = TypeVar("T", bound=Element | Named)
 SEARCHES = re.compile(r"(search|filter|find|look up)\b", re.IGNORECASE)
 OVERWRITES = re.compile(r"\boverwrite\b|already exists", re.IGNORECASE)
 SENDING = re.compile(  # keys that end a line, or paste
@@ -192,6 +196,8 @@ def pressed(action: Action, observation: Observation) -> Element | Named | None:
     if shortcut is not None:
         return shortcut
     thing = _acted_on(action, observation)
+    if action.name == "select_option":
+        return _chosen(action, thing, observation) or thing
     if action.name in PRESSED:
         return thing
     text = str(action.args[-1]) if action.args else ""
@@ -214,6 +220,18 @@ def pressed(action: Action, observation: Observation) -> Element | Named | None:
     if enter and isinstance(thing, Element) and (field or thing.enters is not None):
         return _entered(thing, observation)
     return thing
+
+
+def _chosen(
+    action: Action, chooser: Element | Named | None, observation: Observation
+) -> Element | Named | None:
+    """The option that is clicked where a list is drawn by a script, if it must be asked about. The browser's
+    own (they say what they offer) only set a field."""
+    if isinstance(chooser, Element) and chooser.options:
+        return None
+    labels = action.args[-1] if isinstance(action.args[-1], tuple) else (action.args[-1],)
+    options = [Named("option", str(label)) for label in labels]
+    return _telling([observation.find(option) or option for option in options], observation)
 
 
 def _shortcut(action: Action, observation: Observation) -> Element | None:
@@ -279,7 +297,7 @@ def _acted_on(action: Action, observation: Observation) -> Element | Named | Non
     return observation.find(target) or (target if isinstance(target, Named) else None)
 
 
-def _telling(things: Iterable[Element | None], observation: Observation) -> Element | None:
+def _telling(things: Iterable[T | None], observation: Observation) -> T | None:
     """The first of these that is not pressed unasked."""
     return next((thing for thing in things if thing and _command(thing, observation)), None)
 
@@ -316,7 +334,9 @@ def _command(thing: Element | Named, observation: Observation) -> Verdict | None
         said = about
     elif role not in COMMANDS or len(name.split()) > LONG_NAME.get(role, LONGEST_NAME):
         return None
-    elif role in TITLES and not (MONEY.match(name) or IRREVERSIBLE.match(name)):
+    elif (role in TITLES or (role == "option" and len(name.split()) > LONGEST_COMMAND)) and not (
+        MONEY.match(name) or IRREVERSIBLE.match(name)
+    ):
         return None  # only commands begin with the verb; "Recently deleted" does not
     elif name.strip().lower() == "close" and dialog is not None:
         return None  # the dialog itself is closed

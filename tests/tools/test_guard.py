@@ -37,6 +37,15 @@ def page(*elements: tuple[str, str], focused: int | None = None) -> Observation:
         ("button", "Close ticket", "irreversible", "ask"),
         ("button", "CLOSE", "irreversible", "ask"),
         ("menuitem", "Send message", "irreversible", "ask"),
+        ("menuitemradio", "Wipe disk", "irreversible", "ask"),
+        ("option", "Delete account", "irreversible", "ask"),
+        ("option", "Pay now", "money", "ask"),
+        ("option", "Permanently delete", "irreversible", "ask"),
+        ("option", "Yes, pay now", "money", "ask"),
+        ("option", "Ada wrote: please send the report", "write", "approve"),
+        ("option", "Germany", "write", "approve"),
+        ("treeitem", "Delete folder", "irreversible", "ask"),
+        ("treeitem", "Old payment", "write", "approve"),
         ("button", "Cancel my subscription", "irreversible", "ask"),
         ("button", "Pay $20.00", "money", "ask"),
         ("button", "Place order", "money", "ask"),
@@ -172,6 +181,25 @@ def test_a_desktops_mnemonics_are_letters_of_the_label() -> None:
         ('press(2, "s")', "approve"),
     ]:
         assert assess(parse(call), asks, "").decision == decision, call
+
+
+@pytest.mark.parametrize(
+    ("options", "decision"),
+    [('"Pay now"', "ask"), ('["Low", "Permanently delete"]', "ask"), ('"Low"', "approve")],
+)
+def test_an_option_drawn_by_a_script_is_clicked(options: str, decision: str) -> None:
+    """And so is judged by its label, by whichever action, its list open or not; a browser's own select only
+    holds another value afterwards."""
+    here = page(("combobox", "Action"), ("clickable", "Action"))
+    for opened in (here, page(("combobox", "Action"), ("clickable", "Action"), ("option", "Pay now"))):
+        for ref in (1, 2):
+            assert assess(parse(f"select_option({ref}, {options})"), opened, "").decision == decision
+        named = Action(
+            "select_option", (Named("combobox", "Action"), *parse(f"select_option(1, {options})").args[1:])
+        )
+        assert assess(named, opened, "").decision == decision
+    native = replace(here, elements=(replace(here.elements[0], options=("Low", "Pay now")),))
+    assert assess(parse(f"select_option(1, {options})"), native, "").decision == "approve"
 
 
 @pytest.mark.parametrize(

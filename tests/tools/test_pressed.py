@@ -1,4 +1,4 @@
-"""What keys go to is judged, listed or not: the policy on what a real Chromium shows of real pages."""
+"""Whatever presses something is judged by it: the policy on what a real Chromium shows of real pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tools.actions import parse
+from tools.actions import Named, parse
 from tools.browser import Browser, BrowserEnvironment
 from tools.environment import Start
 from tools.guard import assess
@@ -136,3 +136,32 @@ async def test_keys_of_ones_own_are_read_from_the_page(env: BrowserEnvironment, 
     ]:
         assert assess(parse(f'keyboard_press("{keys}")'), seen, "").decision == decision, keys
     assert (await env.step(parse('keyboard_press("Control+Enter")'))).title == "sent"
+
+
+DRAWN = """<div role=combobox aria-label=Action tabindex=0 onclick="l.hidden = false">Choose</div>
+<ul id=l role=listbox hidden><li role=option onclick="document.title = 'picked'">Archive</li>
+<li role=option>Permanently delete</li></ul>
+<div role=menu><div role=menuitem>Pay now</div><div role=menuitemradio>Wipe disk</div></div>
+<select aria-label=Bulk><option>None<option>Delete account</select>"""
+
+
+async def test_what_lists_drawn_by_scripts_offer_is_judged_as_buttons_are(
+    env: BrowserEnvironment, tmp_path: Path
+) -> None:
+    """Clicked, chosen while the list is shut, or chosen when it is open; a select of the browser's is set."""
+    seen = await shown(env, tmp_path, DRAWN)
+    for call, decision in [
+        ('select_option(combobox("Action"), "Permanently delete")', "ask"),
+        ('select_option(combobox("Action"), "Archive")', "approve"),
+        ('select_option(combobox("Bulk"), "Delete account")', "approve"),
+        ('click(menuitem("Pay now"))', "ask"),
+        ('click(menuitemradio("Wipe disk"))', "ask"),
+    ]:
+        assert assess(parse(call), seen, "").decision == decision, seen.text()
+    seen = await env.step(parse('click(combobox("Action"))'))
+    for call in ('click(option("Permanently delete"))', "mouse_click({}, {})"):
+        option = seen.find(Named("option", "Permanently delete"))
+        assert option is not None
+        at = seen.thousandths(*option.box.centre)
+        assert assess(parse(call.format(*at)), seen, "").decision == "ask"
+    assert (await env.step(parse('select_option(combobox("Action"), "Archive")'))).title == "picked"
