@@ -60,6 +60,9 @@ class Acting(ABC):
     def _allowed(self, url: str) -> bool: ...
 
     @abstractmethod
+    def _outside(self, url: str) -> str: ...
+
+    @abstractmethod
     def _saving_now(self) -> bool: ...
 
     async def act(self, action: Action) -> None:
@@ -308,7 +311,7 @@ class Acting(ABC):
         except ValueError as error:
             raise ActionFailed(f"{shorten(url)} is no address") from error
         if not allowed:
-            raise ActionFailed(f"{shorten(full)} is outside the allowed origins: {', '.join(self._origins)}")
+            raise ActionFailed(self._outside(full))
         try:
             await self.page.goto(full, wait_until="load")
         except Error as error:
