@@ -455,7 +455,7 @@
       const next = { el, clip: inside, anchored: cs.position === 'static' && !fixed ? ctx.anchored : inside, mute: ctx.mute, drawn, opacity: ctx.opacity * cs.opacity, events: cs.pointerEvents !== 'none',
         pointer: cs.cursor === 'pointer', owner: ctx.owner };
 
-      if ((tag === 'IFRAME' || tag === 'FRAME') && items.length < limit) {
+      if (tag === 'IFRAME' || tag === 'FRAME') {
         flush();
         const part = meet(edges(rect), clip);
         if (!drawn || !shows(part)) { hidden += rect.width > 2 && drawn ? 1 : 0; return; }
@@ -556,7 +556,7 @@
 
     if (document.body) walk(document.body, { el: document.body, clip: view, anchored: view, mute: false, drawn: true, opacity: 1, events: true, pointer: false, owner: null });
     flush();
-    // What keys reach and is not listed: out of sight, behind something else, or beyond the limit.
+    // What keys or the mouse reach and is not listed: out of sight, hidden from readers, or beyond the limit.
     const listed = new Set(kept.map(({ el }) => el)), unlisted = [];
     const beyond = (el, ...also) => {
       const tag = tagOf(el), role = roleOf(el, tag) || 'clickable', said = FIELDS.has(role) || el.hasAttribute('aria-label') ? '' : norm(el.textContent); // all of it: nobody sees it anyway
@@ -569,7 +569,10 @@
     if (focus && deeper < 0 && focused < 0) beyond(focus, 'focused');
     const pointed = focus && pointedAt(focus);
     if (pointed) beyond(pointed, 'focused');
-    for (const el of new Set(keyed(document))) if (!listed.has(el)) beyond(el);
+    const inView = (el) => { const e = meet(edges(el.getBoundingClientRect()), view); return shows(e) && within(el, top((e.l + e.r) / 2, (e.t + e.b) / 2)); };
+    const apart = (el) => { for (let n = el; n; n = parentOf(n)) if (listed.has(n) || ignored.has(n)) return false; return ![...listed].some((n) => within(el, n)); };
+    const drawn = [...document.querySelectorAll(INTERACTIVE)].filter((el) => el !== focus && !listed.has(el) && inView(el) && apart(el));
+    for (const el of new Set([...keyed(document), ...drawn.slice(0, limit)])) if (!listed.has(el)) beyond(el);
     return { items: items.map(({ bare, ...i }) => i), hidden, focused, unlisted, inner: deeper, version: version(), title: document.title, url: location.href,
       state: document.readyState };
   }

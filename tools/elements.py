@@ -73,22 +73,21 @@ class Look:
 
 @dataclass
 class _Reading:
-    """One frame and those in it: its items with what they stand for, and what keys reach besides."""
+    """One frame and those in it: its items with what they stand for, and what it does not list."""
 
     hidden: int
     focused: Located | None
     items: list[tuple[dict[str, Any], Located | None]] = field(default_factory=list)
     unlisted: list[tuple[dict[str, Any], Frame]] = field(default_factory=list)
 
-    def take_keys(self, inner: _Reading, focused: bool) -> None:
-        """What keys reach in a frame within this one; each remembers a focus, which counts in one only."""
+    def take_unlisted(self, inner: _Reading, focused: bool, dx: float = 0, dy: float = 0) -> None:
+        """What a frame within this one does not list; each remembers a focus, which counts in one only."""
         if focused:
             self.focused = inner.focused
-        self.unlisted.extend(
-            (item if focused else {**item, "states": [s for s in item["states"] if s != "focused"]}, frame)
-            for item, frame in inner.unlisted
-            if focused or item["keys"]
-        )
+        for item, frame in inner.unlisted:
+            states = [s for s in item["states"] if focused or s != "focused"]
+            at = {"x": item["x"] + dx, "y": item["y"] + dy}
+            self.unlisted.append(({**item, "states": states, **at}, frame))
 
 
 class Elements:
@@ -134,8 +133,8 @@ class Elements:
             owner = _origin(where.frame, main["url"]) if where else ""
             if len(elements) >= MAX_ELEMENTS:
                 hidden += 1
-                has = ["focused"] if where is not None and where == page.focused else []
-                if has or item.get("keys"):
+                if where is not None:
+                    has = ["focused"] if where == page.focused else []
                     more = {**item, "states": [*(item.get("states") or ()), *has]}
                     unlisted.insert(0, _one(more, None, owner))
                 continue
@@ -180,11 +179,11 @@ class Elements:
             inside = {"l": seen["l"] - dx, "t": seen["t"] - dy, "r": seen["r"] - dx, "b": seen["b"] - dy}
             _, inner = await self._read(children[item["frame"]], inside, versions)
             found.hidden += inner.hidden
-            found.take_keys(inner, item["frame"] == got["inner"])
+            found.take_unlisted(inner, item["frame"] == got["inner"], dx, dy)
             found.items.extend(({**i, "x": i["x"] + dx, "y": i["y"] + dy}, where) for i, where in inner.items)
         if got["inner"] >= 0 and got["inner"] not in read:  # out of sight, and keys go there
             _, inner = await self._read(children[got["inner"]], NOWHERE, versions)
-            found.take_keys(inner, True)
+            found.take_unlisted(inner, True)
         return got, found
 
     async def tables(self) -> list[Table]:

@@ -312,7 +312,7 @@ def _under(observation: Observation, x: float, y: float) -> Element | None:
     left, top = observation.point(x, y)
     hits = [
         e
-        for e in observation.actionable()
+        for e in (*observation.actionable(), *observation.unlisted)
         if e.box.x <= left <= e.box.x + e.box.width and e.box.y <= top <= e.box.y + e.box.height
     ]
     return min(hits, key=lambda e: e.box.width * e.box.height, default=None)
@@ -324,11 +324,11 @@ def _command(thing: Element | Named, observation: Observation) -> Verdict | None
     dialog = dialog_box(observation)
     if name.lower() in ("replace", "overwrite") and OVERWRITES.search(" ".join(around(thing, observation))):
         return Verdict("irreversible", "ask", f'"{name}" overwrites what is there')
-    unseen = isinstance(thing, Element) and thing.ref is None  # keys reach it all the same
+    unseen = isinstance(thing, Element) and thing.ref is None  # it can be pressed all the same
     if unseen and role == UNKNOWN:
         return Verdict("irreversible", "ask", "what has the focus, and is pressed, can't be told")
     if unseen and dialog is None and role in AGREES and GO_AHEAD.match(name):
-        return Verdict("irreversible", "ask", f'"{name}" is out of sight, and so is what it agrees to')
+        return Verdict("irreversible", "ask", f'"{name}" is not listed, nor is what it agrees to')
     about = " ".join(around(thing, observation)) if GO_AHEAD.match(name) else ""
     if about and (dialog is not None or MONEY.search(about) or IRREVERSIBLE.search(about)):
         said = about

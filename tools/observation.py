@@ -96,8 +96,8 @@ class Observation:
     `screenshot` is PNG bytes of the viewport at CSS scale (None only where nothing could be drawn);
     `viewport` is its width and height in CSS pixels; `error` says why the last action failed;
     `hidden` counts elements that did not fit the bound or lie off screen; `focused` is a ref. `unlisted` is
-    what keys reach though it is not listed: what has the focus, or is pointed at by what has it, with the
-    state "focused", and what has `keys`. It is for the policy, and stands in no text.
+    what can be pressed though it is not listed: what has the focus, or is pointed at by what has it, with
+    the state "focused", what has `keys`, and what lies in view. It is for the policy, and stands in no text.
     """
 
     url: str

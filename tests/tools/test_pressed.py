@@ -165,3 +165,27 @@ async def test_what_lists_drawn_by_scripts_offer_is_judged_as_buttons_are(
         at = seen.thousandths(*option.box.centre)
         assert assess(parse(call.format(*at)), seen, "").decision == "ask"
     assert (await env.step(parse('select_option(combobox("Action"), "Archive")'))).title == "picked"
+
+
+MANY = "<div style='columns:5;font-size:9px'>" + "<a href=#>x</a><br>" * 150 + "</div>"
+DRAWN_ONLY = {
+    "hidden from readers": DELETE.format("aria-hidden=true"),
+    "beyond the limit": MANY + DELETE.format(""),
+    "in a frame, beyond the limit": MANY + FRAME.format("style='margin:20px'"),
+}
+
+
+@pytest.mark.parametrize("case", DRAWN_ONLY)
+async def test_the_mouse_presses_what_is_drawn_listed_or_not(
+    env: BrowserEnvironment, tmp_path: Path, case: str
+) -> None:
+    """The screenshot shows it, so a point may lie on it; beside it there is nothing to ask about."""
+    seen = await shown(env, tmp_path, DRAWN_ONLY[case])
+    frame = env.page.frames[-1]
+    box = await frame.locator("#b").bounding_box()
+    assert box is not None and seen.find(Named("button", "Delete account")) is None
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    for (x, y), decision in [(middle, "ask"), ((middle[0], middle[1] + box["height"]), "approve")]:
+        at = seen.thousandths(x, y)
+        for call in ("mouse_click({}, {})", "mouse_drag_and_drop({0}, {1}, {0}, {1})"):
+            assert assess(parse(call.format(*at)), seen, "").decision == decision
