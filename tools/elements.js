@@ -567,6 +567,8 @@
     };
     const deeper = focus ? frames.indexOf(focus) : -1;
     if (focus && deeper < 0 && focused < 0) beyond(focus, 'focused');
+    // A frame may have the keys and no element of it the focus: its scripts hear what is typed.
+    if (!focus && window !== window.parent) unlisted.push({ role: 'document', name: '', states: ['focused'], keys: [], ...size(OFF), id: -1 });
     const pointed = focus && pointedAt(focus);
     if (pointed) beyond(pointed, 'focused');
     const inView = (el) => { const e = meet(edges(el.getBoundingClientRect()), view); return shows(e) && within(el, top((e.l + e.r) / 2, (e.t + e.b) / 2)); };

@@ -86,6 +86,8 @@ class _Reading:
             self.focused = inner.focused
         for item, frame in inner.unlisted:
             states = [s for s in item["states"] if focused or s != "focused"]
+            if item["role"] == "document" and not states:
+                continue
             at = {"x": item["x"] + dx, "y": item["y"] + dy}
             self.unlisted.append(({**item, "states": states, **at}, frame))
 

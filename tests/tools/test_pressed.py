@@ -13,6 +13,7 @@ from tools.browser import Browser, BrowserEnvironment
 from tools.environment import Start
 from tools.guard import assess
 from tools.observation import Observation
+from tools.rules import Rules
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FAR = "style='position:absolute;top:4000px'"
@@ -189,3 +190,14 @@ async def test_the_mouse_presses_what_is_drawn_listed_or_not(
         at = seen.thousandths(x, y)
         for call in ("mouse_click({}, {})", "mouse_drag_and_drop({0}, {1}, {0}, {1})"):
             assert assess(parse(call.format(*at)), seen, "").decision == decision
+
+
+async def test_a_secret_is_not_typed_where_a_frame_has_the_keys(
+    env: BrowserEnvironment, tmp_path: Path
+) -> None:
+    """Though none of its fields has the focus: a script there would hear every key."""
+    body = "<input id=i aria-label=Password><iframe id=f src='data:text/html,<p>Other'></iframe>"
+    home, call = Rules(home="file://"), parse('keyboard_type("{{password}}")')
+    for focus, decision in [("to(i)", "approve"), ("f.contentWindow.focus()", "refuse")]:
+        seen = await shown(env, tmp_path, body, focus)
+        assert assess(call, seen, "the password is {{password}}", home).decision == decision, seen.reached()
