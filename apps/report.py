@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from trajectories.episode import Episode
     from trajectories.store import Store
 
+    Attempt = tuple[Store, Row]
+
 SAMPLES = 3  # episodes that went well, and as many that did not
 STEPS = 6  # of a sample that are shown
 WIDTH = 560  # pixels of a screenshot
@@ -69,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
         return 2
     folder = resolve(args.model)
     try:
-        figures = gather(folder, _former(args), args.episodes)
+        attempts = _attempts(args.episodes, label(folder))
+        figures = gather(folder, _former(args), attempts)
     except StoreError as error:
         print(f"shopfloor report: {error}", file=sys.stderr)
         return 2
@@ -80,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 1
-    samples = list(_samples(args.episodes, figures["model"]))
+    samples = list(_samples(attempts))
     args.out.write_text(render(figures, samples), encoding="utf-8")
     if args.json:
         print(json.dumps(figures | {"out": str(args.out)}))
@@ -98,7 +101,7 @@ def _former(args: argparse.Namespace) -> Path | None:
     return before[1] if before else None
 
 
-def gather(folder: Path, before: Path | None, episodes: Sequence[Path]) -> dict[str, Any]:
+def gather(folder: Path, before: Path | None, attempts: Sequence[Attempt]) -> dict[str, Any]:
     """Everything on the page but the samples, as plain JSON values."""
     from apps import ab, drift
     from training import experiment
@@ -107,7 +110,6 @@ def gather(folder: Path, before: Path | None, episodes: Sequence[Path]) -> dict[
     ours, theirs = _newest(evaluations(folder)), _newest(evaluations(before)) if before else {}
     model = label(folder)
     trial = experiment.latest()
-    rows = [row for store in _stores(episodes) for row in _attempts(store, model)]
     return {
         "model": model,
         "version": (alias(CHAMPION) or "released") if folder == resolve(None) else None,
@@ -116,9 +118,9 @@ def gather(folder: Path, before: Path | None, episodes: Sequence[Path]) -> dict[
         "size": sum(f.stat().st_size for f in folder.glob("*.safetensors")),
         "suites": [_suite(report, theirs.get(key)) for key, report in ours.items() if "results" in report],
         "verdicts": [report for report in ours.values() if "balanced_accuracy" in report],
-        "ends": dict(Counter(row.ended if row.result != "success" else "success" for row in rows)),
-        "attempts": len(rows),
-        "tokens": _tokens(episodes, model),
+        "ends": dict(Counter(row.ended if row.result != "success" else "success" for _, row in attempts)),
+        "attempts": len(attempts),
+        "tokens": _tokens(attempts),
         "drift": drift.last(),
         "ab": ab.standing(trial)[1] if trial else None,
     }
@@ -169,44 +171,37 @@ def _suite(report: Mapping[str, Any], before: Mapping[str, Any] | None) -> dict[
     return made
 
 
-def _stores(folders: Sequence[Path]) -> list[Store]:
+def _attempts(folders: Sequence[Path], model: str) -> list[Attempt]:
+    """The folders' episodes of these weights, under whatever name the model had, each with its store."""
+    from trajectories.catalogue import Catalogue
     from trajectories.store import Store, store_path
 
-    return [Store(store_path(folder)) for folder in folders]
-
-
-def _attempts(store: Store, model: str) -> list[Row]:
-    """A store's episodes of these weights, under whatever name the folder had."""
-    from trajectories.catalogue import Catalogue
-
     weights = model.rpartition("@")[2]
-    return [row for row in Catalogue(store).rows() if row.model.endswith(weights) and row.result != "broken"]
+    stores = [Store(store_path(folder)) for folder in folders]
+    rows = [(store, row) for store in stores for row in Catalogue(store).rows()]
+    return [(store, row) for store, row in rows if row.model.endswith(weights) and row.result != "broken"]
 
 
-def _tokens(folders: Sequence[Path], model: str) -> dict[str, float] | None:
+def _tokens(attempts: Sequence[Attempt]) -> dict[str, float] | None:
     """Tokens read and written by an attempt, on average; read from the documents, without their images."""
     totals = Counter[str]()
-    n = 0
-    for store in _stores(folders):
-        for row in _attempts(store, model):
-            document = json.loads((store.path / row.id / "episode.json").read_bytes())
-            totals.update({k: v for k, v in document["final_metrics"].items() if k.endswith("tokens")})
-            n += 1
-    return {name: value / n for name, value in totals.items()} if n else None
+    for store, row in attempts:
+        document = json.loads((store.path / row.id / "episode.json").read_bytes())
+        totals.update({k: v for k, v in document["final_metrics"].items() if k.endswith("tokens")})
+    return {name: value / len(attempts) for name, value in totals.items()} if attempts else None
 
 
-def _samples(folders: Sequence[Path], model: str) -> Iterator[dict[str, Any]]:
+def _samples(attempts: Sequence[Attempt]) -> Iterator[dict[str, Any]]:
     """Some attempts that failed and some that did not, each of another family, ready to draw."""
     for good in (False, True):
         families: set[str] = set()
-        for store in _stores(folders):
-            for row in _attempts(store, model):
-                if (row.result == "success") != good or row.family in families or not row.steps:
-                    continue
-                if len(families) == SAMPLES:
-                    break
-                families.add(row.family)
-                yield _sample(store.load(row.id), row)
+        for store, row in attempts:
+            if (row.result == "success") != good or row.family in families or not row.steps:
+                continue
+            if len(families) == SAMPLES:
+                break
+            families.add(row.family)
+            yield _sample(store.load(row.id), row)
 
 
 def _sample(episode: Episode, row: Row) -> dict[str, Any]:

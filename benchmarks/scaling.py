@@ -168,18 +168,19 @@ def main() -> None:
     parser.add_argument("--price", type=float, default=Setup.server_price, help="of a server an hour")
     args = parser.parse_args()
     print(
-        "| model | tasks an hour | servers | browsers | answer p95, s | task median, s | p95, s | "
-        "servers at work | a thousand tasks |"
+        "| model | seconds an answer | server an hour | tasks an hour | servers | browsers | answer p95, s | "
+        "task median, s | task p95, s | servers at work | a thousand tasks |"
     )
-    print("| --- " * 9 + "|")
+    print("| --- " * 11 + "|")
     rows = [("yours", args.answer, args.price, (args.tasks,))] if args.tasks else SIZES
     for name, answer, price, loads in rows:
         for tasks in loads:
             asked = Setup(tasks=tasks, answer=answer, step=args.step, server_price=price)
             setup, out = fewest(asked, answer_p95=4 * answer)
             print(
-                f"| {name} | {tasks:g} | {setup.servers} | {setup.browsers} | {out.answer_p95:.2f} | "
-                f"{out.median:.1f} | {out.p95:.1f} | {out.servers_busy:.0%} | {out.cost:.2f} |"
+                f"| {name} | {answer:g} | {price:.2f} | {tasks:g} | {setup.servers} | {setup.browsers} | "
+                f"{out.answer_p95:.2f} | {out.median:.1f} | {out.p95:.1f} | {out.servers_busy:.0%} | "
+                f"{out.cost:.2f} |"
             )
 
 

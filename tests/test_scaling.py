@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
+from pathlib import Path
 
 import pytest
 
-from benchmarks.scaling import Setup, simulate
+from benchmarks.scaling import Setup, main, simulate
+
+ROOT = Path(__file__).parents[1]
 
 
 def erlang_c(load: float, servers: int) -> float:
@@ -45,3 +49,16 @@ def test_too_much_is_seen() -> None:
     assert not over.kept_up and over.servers_busy > 0.98 and fine.kept_up
     assert fine.cost == pytest.approx(1000 * (2 * 0.10 + 50 * 0.01) / 3600, rel=0.05)
     assert simulate(enough, hours=1) == fine
+
+
+def test_the_documents_table_is_what_the_simulation_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Line by line, head and figures: the seed is always the same."""
+    monkeypatch.setattr(sys, "argv", ["scaling.py"])
+    main()
+    printed = capsys.readouterr().out.splitlines()
+    written = (ROOT / "docs" / "scaling.md").read_text().splitlines()
+    begin = written.index(printed[0])
+    assert written[begin : begin + len(printed)] == printed
+    assert not written[begin + len(printed)].startswith("|")

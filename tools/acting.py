@@ -60,6 +60,9 @@ class Acting(ABC):
     def _allowed(self, url: str) -> bool: ...
 
     @abstractmethod
+    def _outside(self, url: str) -> str: ...
+
+    @abstractmethod
     def _saving_now(self) -> bool: ...
 
     async def act(self, action: Action) -> None:
@@ -189,6 +192,9 @@ class Acting(ABC):
     async def _press(self, target: Target, key: str) -> None:
         handle = await self._handle(target)
         await handle.focus()
+        ref, where = self._located(target)
+        if not await where.reader.evaluate("(r, id) => r.hears(id)", where.id):
+            raise ActionFailed(f"{self._say(ref)} takes no keys; what has the focus would get them")
         await self._keyboard_press(key)
 
     async def _keyboard_press(self, key: str) -> None:
@@ -305,7 +311,7 @@ class Acting(ABC):
         except ValueError as error:
             raise ActionFailed(f"{shorten(url)} is no address") from error
         if not allowed:
-            raise ActionFailed(f"{shorten(full)} is outside the allowed origins: {', '.join(self._origins)}")
+            raise ActionFailed(self._outside(full))
         try:
             await self.page.goto(full, wait_until="load")
         except Error as error:

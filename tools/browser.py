@@ -392,6 +392,9 @@ class BrowserEnvironment(Acting):
         allowed = "|".join(re.escape(o) for o in self._origins)
         if "*" not in self._origins:
             await context.route(re.compile(rf"^(?!(?:{allowed})(?:[/?#]|$)|data:|blob:|about:)"), self._block)
+            if "file://" in self._origins:
+                folder = re.escape(self._start.url.rpartition("/")[0])
+                await context.route(re.compile(rf"^(?!{folder}/)file:"), self._block_elsewhere)
         if not self._start.writes:
             await context.route("**/*", self._read_only)
             await context.route_web_socket("**", lambda socket: socket.close())
@@ -538,6 +541,13 @@ class BrowserEnvironment(Acting):
         else:
             await route.abort("blockedbyclient")
 
+    async def _block_elsewhere(self, route: Route) -> None:
+        """Pages and frames are files of the start's folder; pictures and styles may lie elsewhere."""
+        if route.request.is_navigation_request() and not self._allowed(route.request.url):
+            await self._block(route)
+        else:
+            await route.fallback()
+
     def _request_failed(self, request: Request) -> None:
         self._requests.discard(request)
         failure = request.failure or ""
@@ -634,7 +644,7 @@ class BrowserEnvironment(Acting):
         """After an action: say if it led nowhere, and go back from where nobody may be."""
         said, self._unsaved = self._failed or self._unsaved, None
         if self._blocked is not None:
-            said = f"{shorten(self._blocked)} is outside the allowed origins: {', '.join(self._origins)}"
+            said = self._outside(self._blocked)
         if self._dialogs or self._dead or not self._pages:
             return said
         url = self.page.url
@@ -646,7 +656,7 @@ class BrowserEnvironment(Acting):
             return said or error
         elif not self._allowed(url):
             await self._go(self._good)
-            return said or f"{shorten(url)} is outside the allowed origins: {', '.join(self._origins)}"
+            return said or self._outside(url)
         return said
 
     async def _is_error_page(self) -> bool:
@@ -659,6 +669,11 @@ class BrowserEnvironment(Acting):
         except Error as error:
             self._lost(error)
             return False
+
+    def _outside(self, url: str) -> str:
+        if url.startswith("file:") and "file://" in self._origins:
+            return f"{shorten(url)} is outside the folder of the first page"
+        return f"{shorten(url)} is outside the allowed origins: {', '.join(self._origins)}"
 
     def _allowed(self, url: str) -> bool:
         return (
@@ -707,6 +722,7 @@ class BrowserEnvironment(Acting):
             tabs=tabs,
             tab=self._tab,
             hidden=look.hidden,
+            unlisted=look.unlisted,
         )
         return observation, look
 

@@ -262,6 +262,23 @@
     }
     return defaults.get(el.form);
   }
+  // Key combinations that press an element wherever the focus is: its own, and its label's.
+  const keysOf = (el) => disabled(el) ? [] : [el, ...(el.labels || [])].flatMap((e) => [...attr(e, 'accesskey').split(' ').filter(Boolean).map((key) => 'Alt+' + key), ...attr(e, 'aria-keyshortcuts').split(' ').filter(Boolean)]);
+  const KEYED = '[accesskey],[aria-keyshortcuts]';
+  // All that have such keys, seen or not, in open shadow roots too.
+  function keyed(root) {
+    const found = [...root.querySelectorAll(KEYED)].map((el) => el.tagName === 'LABEL' && el.control || el).filter((el) => !disabled(el));
+    for (const el of root.querySelectorAll('*')) if (el.shadowRoot) found.push(...keyed(el.shadowRoot));
+    return found;
+  }
+  // What has the focus within this frame, in open shadow roots too; null where it is the page itself.
+  function focusOf() {
+    let a = document.activeElement;
+    while (a && a.shadowRoot && a.shadowRoot.activeElement) a = a.shadowRoot.activeElement;
+    return a === document.body || a === document.documentElement ? null : a;
+  }
+  // What a list with the focus points at, which Enter then picks.
+  const pointedAt = (el) => el.ariaActiveDescendantElement || el.getRootNode().getElementById(el.getAttribute('aria-activedescendant') || '');
   const disabled = (el) => el.matches(':disabled') || !!el.closest('[aria-disabled=true]');
   function clickable(el, tag, cs, ctx, rect) {
     if (tag === 'BODY' || tag === 'HTML' || tag === 'svg' || (tag === 'LABEL' && el.control)) return false;
@@ -317,7 +334,7 @@
     papers = new WeakMap();
     defaults = new WeakMap();
     const ignored = new Set(ignore ? document.querySelectorAll(ignore) : []);
-    const focus = (() => { let a = document.activeElement; while (a && a.shadowRoot && a.shadowRoot.activeElement) a = a.shadowRoot.activeElement; return a; })();
+    const focus = focusOf();
     let focused = -1;
 
     function flush() {
@@ -384,9 +401,10 @@
         kept[owner.id] = owner.role === 'clickable' ? { el, at } : { el: kept[owner.id].el, at };
         if (owner.role === 'clickable') { owner.role = role; owner.states = statesOf(el, tag); }
         if (el === focus) focused = owner.id;
+        owner.keys.push(...keysOf(el));
         return owner;
       }
-      const item = { role, name: name.slice(0, 300), ...size(part), value: valueOf(el, tag, role, name), states: statesOf(el, tag), id: kept.length };
+      const item = { role, name: name.slice(0, 300), ...size(part), value: valueOf(el, tag, role, name), states: statesOf(el, tag), keys: keysOf(el), id: kept.length };
       const [field, caption] = items.slice(-2);
       if (caption && captions(caption, field, item)) { items.pop(); field.name = caption.name.replace(/\s*[:*]+$/, ''); field.bare = false; }
       if (FIELDS.has(role)) item.enters = enters(el, tag);
@@ -437,7 +455,7 @@
       const next = { el, clip: inside, anchored: cs.position === 'static' && !fixed ? ctx.anchored : inside, mute: ctx.mute, drawn, opacity: ctx.opacity * cs.opacity, events: cs.pointerEvents !== 'none',
         pointer: cs.cursor === 'pointer', owner: ctx.owner };
 
-      if ((tag === 'IFRAME' || tag === 'FRAME') && items.length < limit) {
+      if (tag === 'IFRAME' || tag === 'FRAME') {
         flush();
         const part = meet(edges(rect), clip);
         if (!drawn || !shows(part)) { hidden += rect.width > 2 && drawn ? 1 : 0; return; }
@@ -538,7 +556,26 @@
 
     if (document.body) walk(document.body, { el: document.body, clip: view, anchored: view, mute: false, drawn: true, opacity: 1, events: true, pointer: false, owner: null });
     flush();
-    return { items: items.map(({ bare, ...i }) => i), hidden, focused, version: version(), title: document.title, url: location.href,
+    // What keys or the mouse reach and is not listed: out of sight, hidden from readers, or beyond the limit.
+    const listed = new Set(kept.map(({ el }) => el)), unlisted = [];
+    const beyond = (el, ...also) => {
+      const tag = tagOf(el), role = roleOf(el, tag) || 'clickable', said = FIELDS.has(role) || el.hasAttribute('aria-label') ? '' : norm(el.textContent); // all of it: nobody sees it anyway
+      const name = (said || nameOf(el, role)).slice(0, 300);
+      const closed = tag.includes('-') && !el.shadowRoot && !name; // its shadow root may be closed, and hold what has the focus
+      unlisted.push({ role: closed ? 'unknown' : role, name, value: valueOf(el, tag, role, name), states: [...statesOf(el, tag), ...also], keys: keysOf(el),
+        enters: FIELDS.has(role) ? enters(el, tag) : null, ...size(edges(el.getBoundingClientRect())), id: -1 });
+    };
+    const deeper = focus ? frames.indexOf(focus) : -1;
+    if (focus && deeper < 0 && focused < 0) beyond(focus, 'focused');
+    // A frame may have the keys and no element of it the focus: its scripts hear what is typed.
+    if (!focus && window !== window.parent) unlisted.push({ role: 'document', name: '', states: ['focused'], keys: [], ...size(OFF), id: -1 });
+    const pointed = focus && pointedAt(focus);
+    if (pointed) beyond(pointed, 'focused');
+    const inView = (el) => { const e = meet(edges(el.getBoundingClientRect()), view); return shows(e) && within(el, top((e.l + e.r) / 2, (e.t + e.b) / 2)); };
+    const apart = (el) => { for (let n = el; n; n = parentOf(n)) if (listed.has(n) || ignored.has(n)) return false; return ![...listed].some((n) => within(el, n)); };
+    const drawn = [...document.querySelectorAll(INTERACTIVE)].filter((el) => el !== focus && !listed.has(el) && inView(el) && apart(el));
+    for (const el of new Set([...keyed(document), ...drawn.slice(0, limit)])) if (!listed.has(el)) beyond(el);
+    return { items: items.map(({ bare, ...i }) => i), hidden, focused, unlisted, inner: deeper, version: version(), title: document.title, url: location.href,
       state: document.readyState };
   }
 
@@ -664,5 +701,8 @@
     next();
   });
 
-  return { read, tables, version, quiet, prepare, offset, covered, pick, span, scroll, element: (id) => (kept[id] || {}).el || null };
+  // Whether keys go to an element now, or to the page itself and so to nothing else.
+  const hears = (id) => { const { el } = kept[id] || {}, a = focusOf(); return document.hasFocus() && (!a || within(el, a)); };
+
+  return { read, tables, version, quiet, prepare, hears, offset, covered, pick, span, scroll, element: (id) => (kept[id] || {}).el || null };
 }

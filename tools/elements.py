@@ -44,6 +44,7 @@ INIT = r"""(() => {
   document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
 })()"""
 
+NOWHERE = {"l": 0.0, "t": 0.0, "r": 0.0, "b": 0.0}  # what is seen of a frame that is out of sight
 TEXT_LINES = 5  # a long paragraph is listed in at most so many lines
 
 
@@ -66,7 +67,29 @@ class Look:
     focused: int | None
     title: str
     url: str
+    unlisted: tuple[Element, ...]
     versions: tuple[tuple[JSHandle, int], ...] = field(repr=False)
+
+
+@dataclass
+class _Reading:
+    """One frame and those in it: its items with what they stand for, and what it does not list."""
+
+    hidden: int
+    focused: Located | None
+    items: list[tuple[dict[str, Any], Located | None]] = field(default_factory=list)
+    unlisted: list[tuple[dict[str, Any], Frame]] = field(default_factory=list)
+
+    def take_unlisted(self, inner: _Reading, focused: bool, dx: float = 0, dy: float = 0) -> None:
+        """What a frame within this one does not list; each remembers a focus, which counts in one only."""
+        if focused:
+            self.focused = inner.focused
+        for item, frame in inner.unlisted:
+            states = [s for s in item["states"] if focused or s != "focused"]
+            if item["role"] == "document" and not states:
+                continue
+            at = {"x": item["x"] + dx, "y": item["y"] + dy}
+            self.unlisted.append(({**item, "states": states, **at}, frame))
 
 
 class Elements:
@@ -102,20 +125,27 @@ class Elements:
     async def look(self) -> Look:
         """Read every frame. Raises Playwright's Error when the page goes away meanwhile."""
         versions: list[tuple[JSHandle, int]] = []
-        main, raw, hidden, focused = await self._read(self.page.main_frame, None, versions)
+        main, page = await self._read(self.page.main_frame, None, versions)
         elements: list[Element] = []
+        unlisted = [_one(item, None, _origin(frame, main["url"])) for item, frame in page.unlisted]
         located: dict[int, Located] = {}
         focus = None
-        for index, (item, where) in enumerate(raw):
+        hidden = page.hidden
+        for item, where in page.items:
+            owner = _origin(where.frame, main["url"]) if where else ""
             if len(elements) >= MAX_ELEMENTS:
-                hidden += len(raw) - index
-                break
+                hidden += 1
+                if where is not None:
+                    has = ["focused"] if where == page.focused else []
+                    more = {**item, "states": [*(item.get("states") or ()), *has]}
+                    unlisted.insert(0, _one(more, None, owner))
+                continue
             ref = len(located) + 1 if where is not None else None
             if ref is not None and where is not None:
                 located[ref] = where
-                if where == focused:
+                if where == page.focused:
                     focus = ref
-            elements.extend(_element(item, ref, _origin(where.frame, main["url"]) if where else ""))
+            elements.extend(_lines(item) if ref is None else [_one(item, ref, owner)])
         return Look(
             tuple(elements),
             located,
@@ -123,34 +153,40 @@ class Elements:
             focus,
             main["title"],
             main["url"],
+            tuple(unlisted),
             tuple(versions),
         )
 
     async def _read(
         self, frame: Frame, area: dict[str, float] | None, versions: list[tuple[JSHandle, int]]
-    ) -> tuple[dict[str, Any], list[tuple[dict[str, Any], Located | None]], int, Located | None]:
-        """One frame and those in it: its reading, its items with what they stand for, hidden count, focus."""
+    ) -> tuple[dict[str, Any], _Reading]:
+        """One frame as its reader gave it, and together with those in it. `area` is what is seen of it."""
         children = [f for f in frame.child_frames if not f.is_detached()]
         owners = [await self._owner(f) for f in children]
         reader = await self.reader(frame)
         asked = {"frames": owners, "ignore": self.ignore, "area": area, "limit": MAX_ELEMENTS}
         got = await reader.evaluate("(r, asked) => r.read(asked)", asked)
         versions.append((reader, got["version"]))
-        items: list[tuple[dict[str, Any], Located | None]] = []
-        hidden: int = got["hidden"]
         focused = Located(frame, reader, got["focused"]) if got["focused"] >= 0 else None
+        found = _Reading(got["hidden"], focused)
+        found.unlisted.extend((item, frame) for item in got["unlisted"])
+        read: set[int] = set()
         for item in got["items"]:
             if "frame" not in item:
-                items.append((item, Located(frame, reader, item["id"]) if item["id"] >= 0 else None))
+                found.items.append((item, Located(frame, reader, item["id"]) if item["id"] >= 0 else None))
                 continue
+            read.add(item["frame"])
             dx, dy = item["x"], item["y"]
             seen = item["area"]
             inside = {"l": seen["l"] - dx, "t": seen["t"] - dy, "r": seen["r"] - dx, "b": seen["b"] - dy}
-            _, inner, more, focus = await self._read(children[item["frame"]], inside, versions)
-            hidden += more
-            focused = focus or focused
-            items.extend(({**i, "x": i["x"] + dx, "y": i["y"] + dy}, where) for i, where in inner)
-        return got, items, hidden, focused
+            _, inner = await self._read(children[item["frame"]], inside, versions)
+            found.hidden += inner.hidden
+            found.take_unlisted(inner, item["frame"] == got["inner"], dx, dy)
+            found.items.extend(({**i, "x": i["x"] + dx, "y": i["y"] + dy}, where) for i, where in inner.items)
+        if got["inner"] >= 0 and got["inner"] not in read:  # out of sight, and keys go there
+            _, inner = await self._read(children[got["inner"]], NOWHERE, versions)
+            found.take_unlisted(inner, True)
+        return got, found
 
     async def tables(self) -> list[Table]:
         """The tables of every frame, off screen too. Raises Playwright's Error when the page goes away."""
@@ -207,27 +243,33 @@ def _origin(frame: Frame, page: str) -> str:
     return "" if where == origin(page) else where
 
 
-def _element(item: dict[str, Any], ref: int | None, where: str) -> list[Element]:
-    """One item as an element; a long text as several, so that all of it can be read."""
-    box = Box(round(item["x"], 1), round(item["y"], 1), round(item["w"], 1), round(item["h"], 1))
-    if ref is None and len(item["name"]) > MAX_NAME:
-        lines = textwrap.wrap(item["name"], MAX_NAME, max_lines=TEXT_LINES, placeholder=" …")
-        height = box.height / len(lines)
-        return [
-            Element(None, item["role"], line, Box(box.x, box.y + i * height, box.width, height))
-            for i, line in enumerate(lines)
-        ]
-    value = item.get("value")
+def _lines(item: dict[str, Any]) -> list[Element]:
+    """What can only be read; a long text as several elements, so that all of it can be."""
+    if len(item["name"]) <= MAX_NAME:
+        return [_one(item, None, "")]
+    box = _box(item)
+    lines = textwrap.wrap(item["name"], MAX_NAME, max_lines=TEXT_LINES, placeholder=" …")
+    height = box.height / len(lines)
     return [
-        Element(
-            ref,
-            item["role"],
-            item["name"],
-            box,
-            value=value or None,
-            states=tuple(item.get("states") or ()),
-            options=tuple(item.get("options") or ()),
-            enters=item.get("enters"),
-            origin=where,
-        )
+        Element(None, item["role"], line, Box(box.x, box.y + i * height, box.width, height))
+        for i, line in enumerate(lines)
     ]
+
+
+def _one(item: dict[str, Any], ref: int | None, where: str) -> Element:
+    return Element(
+        ref,
+        item["role"],
+        item["name"],
+        _box(item),
+        value=item.get("value") or None,
+        states=tuple(item.get("states") or ()),
+        options=tuple(item.get("options") or ()),
+        enters=item.get("enters"),
+        origin=where,
+        keys=tuple(item.get("keys") or ()),
+    )
+
+
+def _box(item: dict[str, Any]) -> Box:
+    return Box(round(item["x"], 1), round(item["y"], 1), round(item["w"], 1), round(item["h"], 1))

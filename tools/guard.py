@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 from urllib.parse import unquote, urljoin, urlsplit
 
 from tools.actions import ACTIONS, Action, Named
@@ -50,10 +51,14 @@ PRESSED = frozenset(
 PRESSES = re.compile(  # keys that press what has the focus, whatever is held down with them
     r"(?:^|\+)(?:(?P<enter>(?:Numpad|KP_|ISO_)?Enter|Return|[\r\n])|(?:KP_)?Space| )\Z", re.IGNORECASE
 )
+NAMED_KEYS = {" ": "space", "+": "plus", "\n": "enter", "\r": "enter", "return": "enter"}
 COMMANDS = frozenset(
-    {"button", "menuitem", "link", "tab", "option", "radio", "checkbox", "switch", "clickable", "img"}
+    {"button", "menuitem", "menuitemcheckbox", "menuitemradio", "link", "tab", "option", "treeitem", "radio"}
+    | {"checkbox", "switch", "clickable", "img"}
 )
-TITLES = frozenset({"link", "option", "tab", "clickable", "img"})  # what may be named after a thing
+TITLES = frozenset({"link", "tab", "treeitem", "clickable", "img"})  # what may be named after a thing
+AGREES = frozenset({"button", "link", "menuitem", "clickable"})
+UNKNOWN = "unknown"  # the role of what the reader can't look into
 DIALOGS = frozenset({"dialog", "alertdialog"})
 LONG_NAME = {
     "link": 3,
@@ -61,7 +66,10 @@ LONG_NAME = {
     "img": 3,
 }  # words; a longer link is a title ("Remove the old invoice, please"), not a command
 LONGEST_NAME = 8
+LONGEST_COMMAND = 3  # words; a longer option is a title, if it does not begin with the verb
 BUILT_IN = Rules()
+T = TypeVar("T", bound=Element | Named)
+SEARCHES = re.compile(r"(search|filter|find|look up)\b", re.IGNORECASE)
 OVERWRITES = re.compile(r"\boverwrite\b|already exists", re.IGNORECASE)
 SENDING = re.compile(  # keys that end a line, or paste
     r"Enter$|Return$|Insert$|Control\+[mMjJ]$|\+[vV]$|[\r\n]\Z"
@@ -85,7 +93,7 @@ def assess(action: Action, observation: Observation, goal: str, rules: Rules = B
     secret, or an address, themselves. What is refused here stays refused, whatever the rules say.
     """
     verdict = _assess(action, observation, goal, rules)
-    where = _at(_acted_on(action, observation), observation)
+    where = _at(_shortcut(action, observation) or _acted_on(action, observation), observation)
     ruling = rules.ruling(where, verdict.kind)
     if ruling is None or verdict.decision in (ruling, "refuse") or action.final:
         return verdict
@@ -184,10 +192,16 @@ def _word(text: str) -> str:
 
 def pressed(action: Action, observation: Observation) -> Element | Named | None:
     """What the action presses, if it presses anything; by name where it is not on this page."""
+    shortcut = _shortcut(action, observation)
+    if shortcut is not None:
+        return shortcut
     thing = _acted_on(action, observation)
+    if action.name == "select_option":
+        return _chosen(action, thing, observation) or thing
     if action.name in PRESSED:
         return thing
     text = str(action.args[-1]) if action.args else ""
+    reached = observation.reached()
     match action.name:
         case "press" | "keyboard_press":
             key = PRESSES.search(text)
@@ -197,16 +211,72 @@ def pressed(action: Action, observation: Observation) -> Element | Named | None:
             blank = action.name == "keyboard_type" and " " in text
         case _:
             return None
-    if isinstance(thing, Element) and (thing.role in EDITABLE or thing.enters is not None):
-        if enter:
-            return _entered(thing, observation)
-        blank = blank and thing.role not in EDITABLE
-    return thing if enter or blank else None
+    field = isinstance(thing, Element) and thing.role in EDITABLE
+    if not (enter or (blank and not field)):
+        return None
+    pointed = _telling(reached[1:], observation) if reached[:1] == (thing,) else None
+    if pointed is not None:
+        return pointed
+    if enter and isinstance(thing, Element) and (field or thing.enters is not None):
+        return _entered(thing, observation)
+    return thing
+
+
+def _chosen(
+    action: Action, chooser: Element | Named | None, observation: Observation
+) -> Element | Named | None:
+    """The option that is clicked where a list is drawn by a script, if it must be asked about. The browser's
+    own (they say what they offer) only set a field."""
+    if isinstance(chooser, Element) and chooser.options:
+        return None
+    labels = action.args[-1] if isinstance(action.args[-1], tuple) else (action.args[-1],)
+    options = [Named("option", str(label)) for label in labels]
+    return _telling([observation.find(option) or option for option in options], observation)
+
+
+def _shortcut(action: Action, observation: Observation) -> Element | None:
+    """What a key combination presses wherever the focus is, where that must be asked: the element that
+    has it as its access key or shortcut. On a desktop a mnemonic is one letter of the label, and which one
+    is not known: any in sight that has it."""
+    thing = _acted_on(action, observation)
+    typing = isinstance(thing, Element) and thing.role in EDITABLE
+    match action.name:
+        case "press" | "keyboard_press":
+            combinations = [_combination(str(action.args[-1]))]
+        case "keyboard_type":
+            combinations = [_combination(letter) for letter in str(action.args[-1])]
+        case _:
+            return None
+    pressed = {c for c in combinations if len(c) > 1 or not typing}  # a field takes letters as they are
+    things = [*observation.actionable(), *observation.unlisted]
+    hit = [e for e in things if pressed & {_combination(key) for key in e.keys}]
+    if observation.url.startswith("app:"):
+        letters = {key for c in pressed if "alt" in c for key in c if len(key) == 1}
+        bare = {key for c in pressed if len(c) == 1 for key in c if len(key) == 1}  # in an open menu
+        hit += [e for e in things if e.role in COMMANDS and letters & {*e.name.lower()}]
+        hit += [e for e in things if e.role == "menuitem" and bare & {*e.name.lower()}]
+    return _telling(hit, observation)
+
+
+def _combination(text: str) -> frozenset[str]:
+    """A key and what is held down with it, however written; Shift does not tell apart access keys."""
+    *held, key = re.split(r"\+(?=.)", text, flags=re.DOTALL)
+    key = re.sub(r"^(?:Key|Digit|Numpad)(?=.$)", "", key).lower()
+    names = {re.sub(r"(?:Left|Right|OrMeta)$", "", name).lower() for name in held} - {"shift"}
+    return frozenset({*names, NAMED_KEYS.get(key, key)})
 
 
 def _entered(field: Element, observation: Observation) -> Element | Named | None:
-    """The button that Enter in a field presses; where that is not known, one in sight that must be asked."""
+    """The button that Enter in a field presses; where that is not known, one in sight that must be asked.
+
+    Not so for a field that says it is for searching: there a script hears Enter and searches, whatever
+    buttons a list has, and who is asked at each search soon says yes unread. In a dialog Enter may be the
+    dialog's own, and on a desktop it presses the window's default button, so there it is asked.
+    """
     if field.enters is None:
+        apart = dialog_box(observation) is None and not observation.url.startswith("app:")
+        if apart and (field.role == "searchbox" or SEARCHES.match(field.name)):
+            return None
         return _telling((e for e in observation.actionable() if e.role == "button"), observation)
     button = Named("button", field.enters)
     return (observation.find(button) or button) if field.enters else None
@@ -220,14 +290,14 @@ def _acted_on(action: Action, observation: Observation) -> Element | Named | Non
         ends = [_under(observation, x[i], y[i]) for i in (0, -1)]  # down and up on one thing is a click
         return _telling(ends, observation) or ends[-1]
     if action.name.startswith("keyboard_"):
-        return observation.find(observation.focused) if observation.focused else None
+        return next(iter(observation.reached()), None)
     if not action.targets:
         return None
     target = action.targets[-1]
     return observation.find(target) or (target if isinstance(target, Named) else None)
 
 
-def _telling(things: Iterable[Element | None], observation: Observation) -> Element | None:
+def _telling(things: Iterable[T | None], observation: Observation) -> T | None:
     """The first of these that is not pressed unasked."""
     return next((thing for thing in things if thing and _command(thing, observation)), None)
 
@@ -242,7 +312,7 @@ def _under(observation: Observation, x: float, y: float) -> Element | None:
     left, top = observation.point(x, y)
     hits = [
         e
-        for e in observation.actionable()
+        for e in (*observation.actionable(), *observation.unlisted)
         if e.box.x <= left <= e.box.x + e.box.width and e.box.y <= top <= e.box.y + e.box.height
     ]
     return min(hits, key=lambda e: e.box.width * e.box.height, default=None)
@@ -254,12 +324,19 @@ def _command(thing: Element | Named, observation: Observation) -> Verdict | None
     dialog = dialog_box(observation)
     if name.lower() in ("replace", "overwrite") and OVERWRITES.search(" ".join(around(thing, observation))):
         return Verdict("irreversible", "ask", f'"{name}" overwrites what is there')
+    unseen = isinstance(thing, Element) and thing.ref is None  # it can be pressed all the same
+    if unseen and role == UNKNOWN:
+        return Verdict("irreversible", "ask", "what has the focus, and is pressed, can't be told")
+    if unseen and dialog is None and role in AGREES and GO_AHEAD.match(name):
+        return Verdict("irreversible", "ask", f'"{name}" is not listed, nor is what it agrees to')
     about = " ".join(around(thing, observation)) if GO_AHEAD.match(name) else ""
     if about and (dialog is not None or MONEY.search(about) or IRREVERSIBLE.search(about)):
         said = about
     elif role not in COMMANDS or len(name.split()) > LONG_NAME.get(role, LONGEST_NAME):
         return None
-    elif role in TITLES and not (MONEY.match(name) or IRREVERSIBLE.match(name)):
+    elif (role in TITLES or (role == "option" and len(name.split()) > LONGEST_COMMAND)) and not (
+        MONEY.match(name) or IRREVERSIBLE.match(name)
+    ):
         return None  # only commands begin with the verb; "Recently deleted" does not
     elif name.strip().lower() == "close" and dialog is not None:
         return None  # the dialog itself is closed
@@ -283,7 +360,7 @@ def around(thing: Element | Named, observation: Observation) -> tuple[str, ...]:
     box = dialog_box(observation)
     if box is not None:
         return tuple(e.name for e in observation.elements if _within(e, box))
-    if isinstance(thing, Named):
+    if isinstance(thing, Named) or thing.ref is None:  # not to be seen
         return ()
     middle = thing.box.centre[1]
     read = (e for e in observation.elements if e.ref is None and e.name)

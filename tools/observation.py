@@ -54,6 +54,7 @@ class Element:
     options: tuple[str, ...] = ()  # what a combobox or listbox offers, by label
     enters: str | None = None  # the button that Enter in this field presses, "" for none; None: not known
     origin: str = ""  # of the frame that it lies in, where that is another than the page's
+    keys: tuple[str, ...] = ()  # combinations that press it wherever the focus is, such as Alt+d
 
     def line(self) -> str:
         """The element as one line of an observation's text."""
@@ -94,7 +95,9 @@ class Observation:
 
     `screenshot` is PNG bytes of the viewport at CSS scale (None only where nothing could be drawn);
     `viewport` is its width and height in CSS pixels; `error` says why the last action failed;
-    `hidden` counts elements that did not fit the bound or lie off screen; `focused` is a ref.
+    `hidden` counts elements that did not fit the bound or lie off screen; `focused` is a ref. `unlisted` is
+    what can be pressed though it is not listed: what has the focus, or is pointed at by what has it, with
+    the state "focused", what has `keys`, and what lies in view. It is for the policy, and stands in no text.
     """
 
     url: str
@@ -107,6 +110,7 @@ class Observation:
     tabs: tuple[str, ...] = ()
     tab: int = 0
     hidden: int = 0
+    unlisted: tuple[Element, ...] = ()
     restarted: bool = False  # the browser had to be started again before this observation
 
     def text(self) -> str:
@@ -138,6 +142,12 @@ class Observation:
             same = [e for e in self.actionable() if e.role == target.role and e.name == target.name]
             return same[target.nth] if target.nth < len(same) else None
         return next((e for e in self.actionable() if e.ref == target), None)
+
+    def reached(self) -> tuple[Element, ...]:
+        """What keys go to, listed or not: what has the focus, then what that points at (of a list)."""
+        listed = self.find(self.focused) if self.focused else None
+        beyond = tuple(e for e in self.unlisted if "focused" in e.states)
+        return beyond if listed is None else (listed, *beyond)
 
     def named(self, ref: int) -> Named | None:
         """The role-and-name target of a ref, which outlives this observation; None if it is not listed."""

@@ -149,7 +149,11 @@ class Sandbox:
         finally:
             os.close(rules)
         self._printing = asyncio.ensure_future(self._listen())
-        await self._write(self._start)
+        try:
+            await self._write(self._start)
+        except BaseException:  # whoever waits was stopped: nobody would end it any more
+            await self.__aexit__(None, None, None)
+            raise
         return self
 
     async def __aexit__(

@@ -108,6 +108,7 @@ class Discreet:
         if not self._patterns:
             return seen
         elements = list(self._elements(seen.elements))
+        unlisted = tuple(self._elements(seen.unlisted))
         shown = [old.box for old, new in zip(seen.elements, elements, strict=True) if old != new]
         if seen.screenshot != self._shot[0] or shown:
             self._shot = seen.screenshot, painted_over(seen.screenshot, shown, seen.viewport)
@@ -116,6 +117,7 @@ class Discreet:
             url=self.masked(seen.url),
             title=self.masked(seen.title),
             elements=tuple(elements),
+            unlisted=unlisted,
             screenshot=self._shot[1],
             error=self.masked(seen.error) if seen.error else seen.error,
             tabs=tuple(map(self.masked, seen.tabs)),
@@ -155,8 +157,7 @@ def _pattern(value: str) -> re.Pattern[str]:
 
 def _goes_to(action: Action, seen: Observation) -> tuple[str, str, str]:
     """Where what is typed would go: origin, role and name."""
-    target = action.targets[0] if action.targets else seen.focused
-    element = seen.find(target) if target is not None else None
+    element = seen.find(action.targets[0]) if action.targets else next(iter(seen.reached()), None)
     where = (element.origin if element else "") or origin(seen.url)
     return where, element.role if element else "", element.name if element else ""
 

@@ -157,7 +157,7 @@ def _connect(address: str) -> None:
 
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises plain ones as well
         raise EnvironmentDown(f"Ray at {address} can't be reached: {_plain(error)}") from error
 
 

@@ -87,8 +87,8 @@ def _keep(address: str) -> None:
             ray.init(address="local", include_dashboard=False, object_store_memory=OBJECTS, **quiet)
         passes = {name: os.environ[name] for name in PASSES if name in os.environ}
         said = {"address": ray.get_runtime_context().gcs_address, "passes": passes}
-    except (OSError, RuntimeError, ValueError) as error:
-        said = {"error": " ".join(str(error).split())}
+    except Exception as error:  # of a node that does not come up Ray says so in a plain one
+        said = {"error": " ".join(str(error).split()).rstrip(".") or repr(error)}
     print(json.dumps(said), flush=True)
     sys.stdin.read()
     ray.shutdown()

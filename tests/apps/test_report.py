@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from tools.actions import parse
 from tools.chromium import LAUNCH_ARGS
 from tools.observation import Box, Element, Observation
 from training import registry
+from trajectories.catalogue import Catalogue
 from trajectories.episode import Episode, Step
 from trajectories.store import Store
 from trajectories.tasks import Outcome
@@ -105,7 +107,10 @@ def test_the_page(
         evaluate.log(summarise(blank, [*FAMILIES], **told | {"without": "image"}))
 
     runs = str(tmp_path / "runs")
+    rows, read = Catalogue.rows, Counter[Catalogue]()
+    monkeypatch.setattr(Catalogue, "rows", lambda it, *args: read.update([it]) or rows(it, *args))
     assert main(["report", "--episodes", runs, "--out", str(page), "--json"]) == 0
+    assert [*read.values()] == [1]  # a large store takes seconds each time
     said = json.loads(capsys.readouterr().out)
     (suite,) = said["suites"]
     assert suite["success"] == pytest.approx(13 / 30) and suite["before"]["success"] == pytest.approx(11 / 30)

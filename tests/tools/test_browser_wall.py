@@ -7,6 +7,7 @@ import http.server
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +80,34 @@ async def test_no_way_leads_to_another_origin(
         assert f"{other.rpartition(':')[2]}/img" in arrived
         seen = await env.reset(Start(f"http://LOCALHOST:{port}/"))  # which the browser writes small
         assert seen.title == "Home"
+
+
+FRAMES = """<title>Home</title><iframe src="../other/secret.html"></iframe>
+<object data="../other/secret.html"></object><iframe src="near.html"></iframe>
+<iframe srcdoc="<iframe src='../other/secret.html'></iframe>"></iframe>
+<img alt=Logo src="../other/logo.svg" width=40 height=40 onload="document.title = 'drawn'">
+<button onclick="document.querySelector('iframe').src = '../other/secret.html?2'">Show</button>"""
+
+
+async def test_a_local_page_shows_no_other_folders_in_its_frames(tmp_path: Path, chromium_path: str) -> None:
+    """Frames, at once or later, are refused as addresses are: neither listed nor drawn. Pictures and styles
+    from a folder beside, which many pages have, are."""
+    for name in ("pages", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "pages" / "page.html").write_text(FRAMES)
+    (tmp_path / "pages" / "near.html").write_text("<p>Near</p>")
+    (tmp_path / "other" / "secret.html").write_text("<p>Secret</p>")
+    (tmp_path / "other" / "logo.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg"><circle r="9"/></svg>'
+    )
+    async with Browser() as browser:
+        env = browser.environment()
+        seen = await env.reset(Start((tmp_path / "pages" / "page.html").as_uri()))
+        assert "Near" in seen.text() and "Secret" not in seen.text() and seen.title == "drawn"
+        seen = await env.step(parse('click(button("Show"))'))
+        assert "outside the folder" in (seen.error or "") and "Secret" not in seen.text()
+        said = [await frame.evaluate("document.body.innerText") for frame in env.page.frames]
+        assert [text.strip() for text in said if "Secret" in text] == [] and "Near" in " ".join(said)
 
 
 async def test_a_way_out_that_is_slow_to_show(

@@ -37,6 +37,15 @@ def page(*elements: tuple[str, str], focused: int | None = None) -> Observation:
         ("button", "Close ticket", "irreversible", "ask"),
         ("button", "CLOSE", "irreversible", "ask"),
         ("menuitem", "Send message", "irreversible", "ask"),
+        ("menuitemradio", "Wipe disk", "irreversible", "ask"),
+        ("option", "Delete account", "irreversible", "ask"),
+        ("option", "Pay now", "money", "ask"),
+        ("option", "Permanently delete", "irreversible", "ask"),
+        ("option", "Yes, pay now", "money", "ask"),
+        ("option", "Ada wrote: please send the report", "write", "approve"),
+        ("option", "Germany", "write", "approve"),
+        ("treeitem", "Delete folder", "irreversible", "ask"),
+        ("treeitem", "Old payment", "write", "approve"),
         ("button", "Cancel my subscription", "irreversible", "ask"),
         ("button", "Pay $20.00", "money", "ask"),
         ("button", "Place order", "money", "ask"),
@@ -117,6 +126,105 @@ def test_enter_in_a_field_presses_its_forms_button(text: str, enters: str | None
     alone = replace(here, elements=here.elements[1:])
     assert assess(parse(text), alone, "").decision == ("ask" if enters == "Pay $20" else "approve")
     assert assess(parse('press(2, "Space")'), here, "").decision == "approve"
+
+
+@pytest.mark.parametrize(
+    ("text", "decision"),
+    [
+        *((f"keyboard_press({quote(key)})", "ask") for key in ("Alt+d", "Alt+D", "AltLeft+KeyD")),
+        *((f"keyboard_press({quote(key)})", "ask") for key in ("Alt+Shift+d", "Control+Enter", "#")),
+        *((f"keyboard_press({quote(key)})", "ask") for key in ("ControlOrMeta+Return", "Control++")),
+        *(
+            (f"keyboard_press({quote(key)})", "approve")
+            for key in ("d", "Alt+s", "Control+d", "Alt+ArrowLeft")
+        ),
+        ('press(2, "Alt+d")', "ask"),
+        ('press(2, "Control+Enter")', "ask"),
+        ('press(2, "#")', "approve"),
+        ('keyboard_type("a#")', "ask"),
+        ('keyboard_type("a")', "approve"),
+        ('fill(2, "a#")', "approve"),
+    ],
+)
+def test_what_has_a_key_of_its_own_is_pressed_by_it(text: str, decision: str) -> None:
+    """Wherever the focus is, and listed or not; a letter counts only where no field takes it."""
+    here = page(("button", "Delete"), ("textbox", "Name"))
+    here = replace(here, elements=(here.elements[0], replace(here.elements[1], enters="")))
+    delete, name = here.elements
+    send = Element(None, "button", "Send", BOX, keys=("Control+Enter", "Control+Plus"))
+    save = Element(None, "button", "Save", BOX, keys=("Alt+s",))
+    own = replace(here, elements=(replace(delete, keys=("Alt+d", "#")), name), unlisted=(send, save))
+    assert assess(parse(text), own, "").decision == decision
+    assert assess(parse(text), here, "").decision == "approve"
+
+
+def test_what_a_key_presses_in_a_frame_is_the_frames() -> None:
+    """The rules for its origin hold, not the page's."""
+    own = Rules({"http://desk": {"irreversible": "approve"}}, home="http://desk")
+    delete = Element(None, "button", "Delete", BOX, keys=("Alt+d",))
+    for where, decision in [("", "approve"), ("http://other", "ask")]:
+        here = replace(page(), unlisted=(replace(delete, origin=where),))
+        assert assess(parse('keyboard_press("Alt+d")'), here, "", own).decision == decision
+
+
+def test_a_desktops_mnemonics_are_letters_of_the_label() -> None:
+    """Which one is not told: any risky button in sight that has it is asked about; plain letters only
+    where a menu is open and no field takes them."""
+    asks = on_desktop("app:mousepad", ("button", "Delete"), ("textbox", "Name"), ("menuitem", "Send to"))
+    for call, decision in [
+        ('keyboard_press("Alt+d")', "ask"),
+        ('keyboard_press("Alt+f")', "approve"),
+        ('keyboard_press("Control+d")', "approve"),
+        ('keyboard_press("l")', "approve"),
+        ('keyboard_press("s")', "ask"),
+        ('keyboard_type("as")', "ask"),
+        ('press(2, "s")', "approve"),
+    ]:
+        assert assess(parse(call), asks, "").decision == decision, call
+
+
+@pytest.mark.parametrize(
+    ("options", "decision"),
+    [('"Pay now"', "ask"), ('["Low", "Permanently delete"]', "ask"), ('"Low"', "approve")],
+)
+def test_an_option_drawn_by_a_script_is_clicked(options: str, decision: str) -> None:
+    """And so is judged by its label, by whichever action, its list open or not; a browser's own select only
+    holds another value afterwards."""
+    here = page(("combobox", "Action"), ("clickable", "Action"))
+    for opened in (here, page(("combobox", "Action"), ("clickable", "Action"), ("option", "Pay now"))):
+        for ref in (1, 2):
+            assert assess(parse(f"select_option({ref}, {options})"), opened, "").decision == decision
+        named = Action(
+            "select_option", (Named("combobox", "Action"), *parse(f"select_option(1, {options})").args[1:])
+        )
+        assert assess(named, opened, "").decision == decision
+    native = replace(here, elements=(replace(here.elements[0], options=("Low", "Pay now")),))
+    assert assess(parse(f"select_option(1, {options})"), native, "").decision == "approve"
+
+
+@pytest.mark.parametrize(
+    ("role", "name", "decision"),
+    [
+        ("searchbox", "", "approve"),
+        ("textbox", "Search customers", "approve"),
+        ("combobox", "Filter by name", "approve"),
+        ("textbox", "Amount", "ask"),
+        ("textbox", "Finding", "ask"),
+        ("textbox", "What to search and delete", "ask"),
+    ],
+)
+def test_enter_in_a_search_box_without_a_form_searches(role: str, name: str, decision: str) -> None:
+    """Whatever buttons are in sight; not in a dialog, not on a desktop, and not where its form has a button
+    that must be asked."""
+    here = page(("button", "Delete"), (role, name), focused=2)
+    for text in ('press(2, "Enter")', 'keyboard_press("Enter")', 'keyboard_type("ada\\n")'):
+        assert assess(parse(text), here, "").decision == decision
+        asked = replace(here, elements=(*here.elements, Element(None, "dialog", "Users", BOX)))
+        for careful in (asked, replace(here, url="app:thunar")):
+            assert assess(parse(text), careful, "").decision == "ask"
+        delete, field = here.elements
+        sent = replace(here, elements=(delete, replace(field, enters="Pay now")))
+        assert assess(parse(text), sent, "").decision == "ask"
 
 
 def test_enter_in_a_dialog_is_its_ok() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import os
 import shutil
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -195,7 +197,11 @@ def test_the_cookie_is_honoured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """Without the session's cookie a line says which file was looked at; with it the display opens."""
     for name, cookies in with_cookie(tmp_path):
         monkeypatch.setenv("XAUTHORITY", str(tmp_path / "none"))
-        why = own.unsuited(name)
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            why = own.unsuited(name)
+            gc.collect()
+        assert [str(w.message) for w in heard if w.category is ResourceWarning] == []  # a socket left open
         assert f"display {name} can't be opened" in why and f"now {tmp_path / 'none'}" in why, why
         assert "\n" not in why
         monkeypatch.setenv("XAUTHORITY", str(cookies))

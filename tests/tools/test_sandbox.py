@@ -7,6 +7,7 @@ the script goes on after the attempt, or ends with the reason that the limit giv
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -414,6 +415,18 @@ open("empty", "w").close()
 """
     ran = await run(code)
     assert (ran.failed, ran.files) == (None, {"out/deep/real.csv": b"a,b", "empty": b""})
+
+
+async def test_one_that_is_interrupted_at_its_start_is_ended() -> None:
+    """Nobody has it in hand then, and it would go on to its own end."""
+    running = Sandbox("import time; time.sleep(90)", files={"large": bytes(16 * 2**20)})
+    starting = asyncio.ensure_future(running.__aenter__())
+    while not hasattr(running, "_printing"):
+        await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert await asyncio.wait_for(running._process.wait(), 20) != 0
 
 
 async def test_the_sandbox_dies_with_its_parent() -> None:

@@ -249,6 +249,16 @@ sys.exit(code)
     assert json.loads(ran.stdout)["episodes"] == 2
 
 
+def test_a_ray_that_does_not_start_is_said_in_a_line(alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's node gives up waiting for its own processes with a plain Exception; none of them is left."""
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "0")
+    before = {process.pid for process in psutil.process_iter()}
+    with pytest.raises(ClusterError, match="timed out during startup.*ray start --head"), running("auto"):
+        pass
+    left = [p for p in psutil.process_iter(["name"]) if p.pid not in before and p.info["name"] == "raylet"]
+    assert not psutil.wait_procs(left, timeout=60)[1]
+
+
 def test_no_ray_is_wrong_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing at the address, an address that is none, and no Ray installed: each with the mend."""
     words = generate(tmp_path / "out", "--episodes", "2", "--ray", "127.0.0.1:1")

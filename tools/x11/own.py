@@ -15,10 +15,12 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -85,11 +87,21 @@ def connected(display: str) -> Display:
     try:
         return Display(display)
     except (DisplayError, ConnectionClosedError, OSError) as error:
+        _let_go(error)
         where = os.environ.get("XAUTHORITY") or "~/.Xauthority"
         raise EnvironmentDown(
             f"display {display} can't be opened ({_plain(error)}); run it as who is logged in there, "
             f"with XAUTHORITY set to that session's cookie file (now {where})"
         ) from error
+
+
+def _let_go(error: Exception) -> None:
+    """Close the socket of a display that let nobody in: Xlib leaves it open, and its error leads there."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        # A half-made display answers no getattr.
+        left = getattr(frame.f_locals.get("self"), "__dict__", {}).get("socket")
+        if isinstance(left, socket.socket):
+            left.close()
 
 
 def _plain(error: Exception) -> str:
