@@ -22,7 +22,7 @@ from trajectories.explore.demonstration import Slot
 from trajectories.explore.values import kind_of
 
 LASTING = re.compile(
-    r"(?i)\b(quit|exit|close|shut ?down|print|save|overwrite|replace|delete|remove|erase|discard|trash|rename"
+    r"(?i)\b(quit|exit|close|shut ?down|print|save|overwrite|delete|remove|erase|discard|trash|rename"
     r"|send|mail|export|revert|uninstall|install|execute|kill)\b"
 )
 ABROAD = re.compile(r"(?i)\b(contents|manual|online|web ?site|home ?page|bug|terminal)\b")  # other programs
@@ -101,6 +101,6 @@ def _typed(element: Element) -> Slot:
         number = int(value)
         near = (number + step for step in range(-NEXT, NEXT + 1) if step)
         return Slot("number", tuple(str(n) for n in near if n > 0 or number < 0))
-    if element.enters is None and not element.name:
+    if element.enters == "" and not element.name:
         return Slot("text")  # a field of several lines, the document itself
     return Slot("number" if element.role == "spinbutton" else kind_of(element.name, "", value))

@@ -102,7 +102,7 @@ def reached(way: Sequence[Link], looks: Sequence[Observation]) -> State:
     """The state at the end of a way, from the looks at its start and after each of its links."""
     look = looks[-1]
     at = len(way)
-    while at and way[at - 1].role.startswith(MENU) and titles(looks[at]) == titles(looks[at - 1]):
+    while at and opens_menu(looks[at - 1], looks[at]):
         at -= 1
     fresh = front(look)
     if way and titles(look) == titles(looks[-2]):
@@ -110,6 +110,13 @@ def reached(way: Sequence[Link], looks: Sequence[Observation]) -> State:
         fresh = [e for e in look.actionable() if (e.role, e.name) not in before]
     clear = named(look).values()
     return State(fingerprint(look), look, looks[at], tuple(e for e in fresh if e in clear))
+
+
+def opens_menu(before: Observation, after: Observation) -> bool:
+    """Whether a menu has opened between two looks."""
+    there = {(e.role, e.name) for e in before.actionable()}
+    new = [e for e in after.actionable() if (e.role, e.name) not in there]
+    return titles(before) == titles(after) and any(e.role.startswith(MENU) for e in new)
 
 
 def front(look: Observation) -> list[Element]:

@@ -1,10 +1,11 @@
 """Exploring an application: state after state, nearest first, all that is harmless is tried.
 
 Two desktops are used: on one a state is reached and its attempts are made, on the other each demonstration is
-replayed from a fresh start. After an attempt the first is led back by Escape, or by a second click on a box;
-where that does not bring back the very same look, it is started again and the way gone anew.
+replayed from a fresh start. After an attempt the first is led back by Escape, by a second click on a box, or
+to the tab before; where that does not bring the very same look, it is started again and the way gone anew.
 
-Only menus, windows and tabs lead to further states: what is ticked, filled in or pressed is not built on.
+What brings up a menu, a window, a tab or other elements leads to further states; what is ticked, filled in or
+pressed otherwise is not built on.
 
 Not covered: using what was found (`suite.py`).
 """
@@ -12,16 +13,17 @@ Not covered: using what was found (`suite.py`).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from agents.clients import ChatModel
-from tools.actions import Action
+from tools.actions import Action, Named
 from tools.desktop import DesktopEnvironment
 from tools.observation import Observation
 from tools.x11.menus import MARKED
 from trajectories.applications import effects, wording
 from trajectories.applications.attempts import attempts
 from trajectories.applications.oracle import ESCAPE
-from trajectories.applications.state import BOXES, State, fingerprint, held, reached, same, way_to
+from trajectories.applications.state import BOXES, State, fingerprint, held, opens_menu, reached, same, way_to
 from trajectories.applications.task import ApplicationTask, walked
 from trajectories.explore.attempts import Attempt
 from trajectories.explore.demonstration import Demonstration
@@ -66,7 +68,7 @@ class Walk(Exploring[State]):
             self.note(f"{len(self.site.walked) + 1}: {self._said(where)}, not the same when reached again")
             return True
         known = self.site.known[where]
-        self.site.known[where] = Known(known.name, known.parent, here.look.title)
+        self.site.known[where] = replace(known, heading=here.look.title)
         found = list(attempts(here, self.site.access.writes, self.chance))
         self.note(f"{len(self.site.walked) + 1}: {self._said(where)}, {len(found)} things to try")
         done = {d.steps for d in self.site.demonstrations if d.page == where}
@@ -106,9 +108,10 @@ class Walk(Exploring[State]):
         marks = await self.desktop.marks() if target.role in MARKED else {}
         ground = page.ground if closes and not _nested(after, page) else before
         found = effects.of(ground, after, attempt, values, was, marks)
-        if found is not None and (found[0] == "open" or target.role == "tab"):
+        if found is not None and (found[1].at or found[1].shows or target.role == "tab"):
             self._lead(page, Link(page.place, target.name, fingerprint(after), role=target.role), after)
-        await self._back(page, action if target.role in BOXES - MARKED else ESCAPE, after)
+        if not same(after, page.look) and (back := _back(page, target, found[0] if found else "")):
+            self._now = await self.desktop.step(back)
         if found is None:
             return None
         kind, effect = found
@@ -122,13 +125,20 @@ class Walk(Exploring[State]):
             return
         site.links.append(link)
         if link.end not in site.known:
-            site.known[link.end] = Known(link.name, page.place, after.title)
+            site.known[link.end] = Known(
+                link.name, page.place, after.title, menu=opens_menu(page.look, after)
+            )
             site.queue.append(link.end)
 
-    async def _back(self, page: State, action: Action, after: Observation) -> None:
-        """Try to have the state again without starting anew."""
-        if not same(after, page.look) and after.error is None and after.url == page.look.url:
-            self._now = await self.desktop.step(action)
+
+def _back(page: State, target: Named, kind: str) -> Action | None:
+    """What may bring the state back without starting anew; None where nothing is known to."""
+    if kind == "open":
+        return ESCAPE
+    if target.role == "tab":
+        before = [e for e in page.look.actionable() if e.role == "tab" and "selected" in e.states]
+        return Action("click", (Named("tab", before[0].name),)) if len(before) == 1 else None
+    return Action("click", (target,)) if target.role in BOXES - MARKED - {"radio"} else None
 
 
 def _nested(after: Observation, page: State) -> bool:

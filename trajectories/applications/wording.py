@@ -77,7 +77,7 @@ def _menus(place: str, site: Site) -> list[str]:
     """The menus that are open there, outermost first."""
     found: list[str] = []
     for link in reversed(_since(place, site)):
-        if not link.role.startswith(MENU):
+        if not site.known[link.end].menu:
             break
         found.insert(0, link.name)
     return found

@@ -65,13 +65,15 @@ class Link:
 @dataclass(frozen=True)
 class Known:
     """What is known of a place: the link that led to it and where from, its heading, whether it is one of
-    several records of a kind, and whether its texts hold something."""
+    several records of a kind, and whether its texts hold something; in an application, whether it is a menu
+    that is open."""
 
     name: str = ""
     parent: str = ""
     heading: str = ""
     record: bool = False
     filled: bool = False
+    menu: bool = False
 
 
 @dataclass
