@@ -90,12 +90,14 @@ def same(one: Observation, other: Observation) -> bool:
 @dataclass(frozen=True)
 class State:
     """A state that has been reached. `ground` is what it was before its menus were opened: what an item
-    chosen in them is compared with, for they close. `fresh` are the elements that came up with it."""
+    chosen in them is compared with, for they close; `menus` lead from there to here again. `fresh` are the
+    elements that came up with it."""
 
     place: str
     look: Observation
     ground: Observation
     fresh: tuple[Element, ...]
+    menus: tuple[Link, ...] = ()
 
 
 def reached(way: Sequence[Link], looks: Sequence[Observation]) -> State:
@@ -109,7 +111,8 @@ def reached(way: Sequence[Link], looks: Sequence[Observation]) -> State:
         before = {(e.role, e.name) for e in looks[-2].actionable()}
         fresh = [e for e in look.actionable() if (e.role, e.name) not in before]
     clear = named(look).values()
-    return State(fingerprint(look), look, looks[at], tuple(e for e in fresh if e in clear))
+    new = tuple(e for e in fresh if e in clear)
+    return State(fingerprint(look), look, looks[at], new, tuple(way[at:]))
 
 
 def opens_menu(before: Observation, after: Observation) -> bool:

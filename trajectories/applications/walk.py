@@ -2,7 +2,8 @@
 
 Two desktops are used: on one a state is reached and its attempts are made, on the other each demonstration is
 replayed from a fresh start. After an attempt the first is led back by Escape, by a second click on a box, or
-to the tab before; where that does not bring the very same look, it is started again and the way gone anew.
+to the tab before, and menus are opened again; where that does not bring the very same look, it is started
+again and the way gone anew.
 
 What brings up a menu, a window, a tab or other elements leads to further states; what is ticked, filled in or
 pressed otherwise is not built on.
@@ -92,12 +93,20 @@ class Walk(Exploring[State]):
             return None
         return reached(way, looks)
 
+    async def _again(self, page: State) -> State | None:
+        """The state once more: it may be there still, or but for its menus; else it is reached anew."""
+        if self._now is not None and same(self._now, page.ground):
+            for link in page.menus:
+                self._now = await self.desktop.step(Action("click", (link.target,)))
+        if self._now is not None and same(self._now, page.look):
+            return page
+        return await self._arrive(page.place)
+
     async def _try(self, page: State, attempt: Attempt) -> Demonstration | None:
-        if self._now is None or not same(self._now, page.look):
-            again = await self._arrive(page.place)
-            if again is None:
-                return None
-            page = again
+        again = await self._again(page)
+        if again is None:
+            return None
+        page = again
         target = target_of(attempt.steps[0])
         values = attempt.draw(self.chance)
         action = Demonstration("", page.place, attempt.steps, effects.Effect()).actions(values)[0]
