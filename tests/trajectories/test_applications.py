@@ -147,7 +147,7 @@ def clicked(target: str) -> Attempt:
             look(*BEFORE.elements[:-1], an("button", "New")),
             {},
             "press",
-            Effect(shows=('button("New")',), gone=('button("Bar")',)),
+            Effect(at="Main", shows=('button("New")',), gone=('button("Bar")',)),
         ),
         (
             Attempt(('fill(textbox("Name"), "{{name}}")',), slots={"name": Slot("name")}),
@@ -167,6 +167,16 @@ def test_what_it_did(
     assert effects.of(BEFORE, after, attempt, values, was, marks) == (kind, effect)
     assert effects.holds(effect, after, marks, values)
     assert not effects.holds(effect, BEFORE, dict.fromkeys(marks, False), values)
+
+
+def test_what_a_dialog_hides_is_not_gone() -> None:
+    """A dialog that must be answered hides all behind it; that a button went is then not to be seen."""
+    after = look(*BEFORE.elements[:-1])
+    found = effects.of(BEFORE, after, clicked('button("Bar")'), {}, held(BEFORE), {})
+    assert found is not None and found[1].gone == ('button("Bar")',)
+    assert effects.holds(found[1], after, {}, {})
+    dialog = look(an("dialog", "About", ref=None), an("button", "OK"), tabs=("Main", "About"), title="About")
+    assert not effects.holds(found[1], dialog, {}, {})
 
 
 @pytest.mark.parametrize("after", [BEFORE, replace(BEFORE, error="it is covered")])

@@ -58,7 +58,8 @@ def of(
     if not (came or gone or changed):
         return None
     few = dict([*changed.items()][:MOST])
-    return PRESS, Effect(fields=few, shows=tuple(came[:MOST]), gone=tuple(gone[:MOST]))
+    at = after.title if gone else ""  # behind a dialog, too, nothing is to be seen
+    return PRESS, Effect(at=at, fields=few, shows=tuple(came[:MOST]), gone=tuple(gone[:MOST]))
 
 
 def _listed(look: Observation) -> list[str]:

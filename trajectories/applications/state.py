@@ -91,13 +91,14 @@ def same(one: Observation, other: Observation) -> bool:
 class State:
     """A state that has been reached. `ground` is what it was before its menus were opened: what an item
     chosen in them is compared with, for they close; `menus` lead from there to here again. `fresh` are the
-    elements that came up with it."""
+    elements that came up with it, `looks` those of the way."""
 
     place: str
     look: Observation
     ground: Observation
     fresh: tuple[Element, ...]
-    menus: tuple[Link, ...] = ()
+    menus: tuple[Link, ...]
+    looks: tuple[Observation, ...]
 
 
 def reached(way: Sequence[Link], looks: Sequence[Observation]) -> State:
@@ -112,7 +113,7 @@ def reached(way: Sequence[Link], looks: Sequence[Observation]) -> State:
         fresh = [e for e in look.actionable() if (e.role, e.name) not in before]
     clear = named(look).values()
     new = tuple(e for e in fresh if e in clear)
-    return State(fingerprint(look), look, looks[at], new, tuple(way[at:]))
+    return State(fingerprint(look), look, looks[at], new, tuple(way[at:]), tuple(looks))
 
 
 def opens_menu(before: Observation, after: Observation) -> bool:

@@ -110,20 +110,23 @@ class Walk(Exploring[State]):
         target = target_of(attempt.steps[0])
         values = attempt.draw(self.chance)
         action = Demonstration("", page.place, attempt.steps, effects.Effect()).actions(values)[0]
-        was, before = held(page.look), page.look
+        was = held(page.look)
         after = await self.desktop.step(action)
         self._now = after
         closes = target.role.startswith("menuitem")
         marks = await self.desktop.marks() if target.role in MARKED else {}
-        ground = page.ground if closes and not _nested(after, page) else before
+        ground = page.ground if closes and not _nested(after, page) else page.look
         found = effects.of(ground, after, attempt, values, was, marks)
-        if found is not None and (found[1].at or found[1].shows or target.role == "tab"):
+        if found is not None and (found[0] == "open" or found[1].shows or target.role == "tab"):
             self._lead(page, Link(page.place, target.name, fingerprint(after), role=target.role), after)
         if not same(after, page.look) and (back := _back(page, target, found[0] if found else "")):
             self._now = await self.desktop.step(back)
         if found is None:
             return None
         kind, effect = found
+        before = {name: said == "on" for name, said in was.items() if name in marks}
+        if any(effects.holds(effect, look, before, values) for look in page.looks):
+            return None  # doing nothing would do, or going there only
         goals = wording.goals(kind, effect, attempt, page.place, self.site)
         return Demonstration(kind, page.place, attempt.steps, effect, goals, attempt.slots) if goals else None
 
