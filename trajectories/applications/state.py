@@ -108,7 +108,7 @@ def reached(way: Sequence[Link], looks: Sequence[Observation]) -> State:
     while at and opens_menu(looks[at - 1], looks[at]):
         at -= 1
     fresh = front(look)
-    if way and titles(look) == titles(looks[-2]):
+    if way and len(titles(look)) == len(titles(looks[-2])):  # the same window, perhaps called otherwise now
         before = {(e.role, e.name) for e in looks[-2].actionable()}
         fresh = [e for e in look.actionable() if (e.role, e.name) not in before]
     clear = named(look).values()

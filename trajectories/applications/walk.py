@@ -1,4 +1,4 @@
-"""Exploring an application: state after state, nearest first, all that is harmless is tried.
+"""Exploring an application: state after state, near ones first, all that is harmless is tried.
 
 Two desktops are used: on one a state is reached and its attempts are made, on the other each demonstration is
 replayed from a fresh start. After an attempt the first is led back by Escape, by a second click on a box, or
@@ -13,6 +13,7 @@ Not covered: using what was found (`suite.py`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -58,7 +59,10 @@ class Walk(Exploring[State]):
         return
 
     def _next(self) -> str:
-        return self.site.queue[0]
+        """Menus and what they lead to take turns, and of either what is nearest comes first."""
+        known = self.site.known
+        walked = Counter(known[where].menu for where in self.site.walked)
+        return min(self.site.queue, key=lambda where: walked[known[where].menu])
 
     def _task(self, made: Demonstration, seed: int) -> ApplicationTask:
         return ApplicationTask(self.site, made, seed)
@@ -117,7 +121,7 @@ class Walk(Exploring[State]):
         marks = await self.desktop.marks() if target.role in MARKED else {}
         ground = page.ground if closes and not _nested(after, page) else page.look
         found = effects.of(ground, after, attempt, values, was, marks)
-        if found is not None and (found[0] == "open" or found[1].shows or target.role == "tab"):
+        if found is not None and (found[0] == "open" or _new(found[1].shows) or target.role == "tab"):
             self._lead(page, Link(page.place, target.name, fingerprint(after), role=target.role), after)
         if not same(after, page.look) and (back := _back(page, target, found[0] if found else "")):
             self._now = await self.desktop.step(back)
@@ -141,6 +145,11 @@ class Walk(Exploring[State]):
                 link.name, page.place, after.title, menu=opens_menu(page.look, after)
             )
             site.queue.append(link.end)
+
+
+def _new(shows: tuple[str, ...]) -> bool:
+    """Whether something came up that can be used, not only a window's other name."""
+    return any(not name.startswith("window(") for name in shows)
 
 
 def _back(page: State, target: Named, kind: str) -> Action | None:
