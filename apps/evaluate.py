@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "suite",
         metavar="SUITE|URL",
-        help="helpdesk, miniwob, desktop, crossing, hostile, lm or an explored site",
+        help="helpdesk, miniwob, desktop, crossing, hostile, lm, an explored site or app:NAME",
     )
     parser.add_argument("--policy", choices=POLICIES, default="model", help="who decides (default: model)")
     parser.add_argument(

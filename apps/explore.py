@@ -1,18 +1,22 @@
-"""`shopfloor explore`: what can be done in a web app, found by trying, each as a verified demonstration.
+"""`shopfloor explore`: what can be done in an app, found by trying, each as a verified demonstration.
 
     shopfloor explore http://127.0.0.1:8102/
     shopfloor explore http://127.0.0.1:8101/admin/ --sign-in admin.signin --allow-writes --reset 'cp
     start.db app.db'
+    shopfloor explore app:galculator --pages 12
 
-It stays within the app's origin. Without `--allow-writes` nothing but GET and HEAD leaves the browser; what
-can't be undone is done only with `--reset` as well, a shell command that puts the app back. A sign-in is a
-program with `{{NAME}}` for each secret, whose value is taken from SHOPFLOOR_SECRET_NAME and kept nowhere.
+Of a web app it stays within the origin. Without `--allow-writes` nothing but GET and HEAD leaves the browser;
+what can't be undone is done only with `--reset` as well, a shell command that puts the app back. A sign-in is
+a program with `{{NAME}}` for each secret, whose value is taken from SHOPFLOOR_SECRET_NAME and kept nowhere.
+
+A desktop application is explored on private desktops, which are thrown away. Its pages are its states (which
+menus, windows and tabs are open); closing, printing, saving and deleting want `--allow-writes`.
 
 The map is kept in the state folder after each page: killed and started again with the same words, it goes on,
 and with more `--pages` it goes further. `shopfloor generate URL` and `eval URL` then use it. Exit codes: 0
 done; 1 the work failed and says why; 2 wrong use; 130 interrupted.
 
-Not covered: apps whose pages have no addresses of their own.
+Not covered: web apps whose pages have no addresses of their own; terminals.
 """
 
 from __future__ import annotations
@@ -23,21 +27,27 @@ import json
 import signal
 import sys
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from agents.clients import ChatModel
+    from trajectories.explore.exploring import Exploring
     from trajectories.explore.site import Access, Site
 
 PAGES = 40
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("url", metavar="URL", help="where the app begins")
+    parser.add_argument("url", metavar="URL|app:NAME", help="where the app begins")
     parser.add_argument(
         "--sign-in", metavar="FILE", help="a program that signs in, with {{NAME}} for secrets"
     )
-    parser.add_argument("--allow-writes", action="store_true", help="fill in forms and submit them")
+    parser.add_argument(
+        "--allow-writes", action="store_true", help="submit forms; close, save, print, delete"
+    )
     parser.add_argument("--reset", metavar="CMD", help="a shell command that puts the app back as it was")
     parser.add_argument(
         "--pages", type=int, default=PAGES, metavar="N", help=f"pages walked in all ({PAGES})"
@@ -83,6 +93,8 @@ def access_of(args: argparse.Namespace) -> Access | None:
 
     if args.reset and not args.allow_writes:
         raise SiteError("--reset is for what --allow-writes lets be written; give both")
+    if args.url.startswith("app:") and (args.sign_in or args.reset):
+        raise SiteError("an application takes no --sign-in and no --reset: each desktop is a new one")
     if not (args.sign_in or args.allow_writes):
         return None
     sign_in = Path(args.sign_in).read_text(encoding="utf-8") if args.sign_in else ""
@@ -95,8 +107,10 @@ def open_site(url: str, access: Access | None, again: bool = False) -> Site:
     access than the one given."""
     from trajectories.explore.site import Access, Site, SiteError, map_file
 
-    if not url.startswith(("http://", "https://")):
-        raise SiteError(f"{url!r} is no address; write it as http://host:port/")
+    if url.startswith("app:"):
+        _check_application(url)
+    elif not url.startswith(("http://", "https://")):
+        raise SiteError(f"{url!r} is no address; write it as http://host:port/, or app:NAME")
     if again or not map_file(url).exists():
         return Site(access or Access(url))
     site = Site.load(url)
@@ -107,14 +121,25 @@ def open_site(url: str, access: Access | None, again: bool = False) -> Site:
     return site
 
 
+def _check_application(url: str) -> None:
+    """Raises SiteError for what is no application's address, or can't be explored here."""
+    from tools.x11.applications import APPLICATIONS, HARMLESS
+    from trajectories.explore.site import SiteError
+
+    name = url.removeprefix("app:")
+    if name not in HARMLESS:
+        why = "runs commands and is not explored" if name in APPLICATIONS else "is not known"
+        raise SiteError(f"{url} {why}; there are {', '.join(f'app:{n}' for n in HARMLESS)}")
+    if not APPLICATIONS[name].there:
+        raise SiteError(f"{name} is not installed; as root: apt-get install {APPLICATIONS[name].package}")
+
+
 async def explore(site: Site, pages: int = PAGES, minutes: float | None = None) -> bool:
     """Walk the site, with progress on stderr; False where it was interrupted, which ends it after what is
     being tried. A second interrupt ends it at once. Raises SiteError, EnvironmentDown."""
     from rich.console import Console
 
     from agents.clients import ChatModel
-    from tools.browser import Browser
-    from trajectories.explore.walk import Walk
     from trajectories.goals import teacher_endpoint
 
     console = Console(stderr=True, highlight=False)
@@ -130,18 +155,33 @@ async def explore(site: Site, pages: int = PAGES, minutes: float | None = None) 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop, number)
     try:
-        async with Browser() as browser:
-            walk = Walk(
-                site,
-                browser.environment(),
-                teacher,
-                lambda said: console.print(said, markup=False, soft_wrap=True),
-            )
+        async with _walk(
+            site, teacher, lambda said: console.print(said, markup=False, soft_wrap=True)
+        ) as walk:
             await walk.go(pages, lambda: stopped.is_set() or time.monotonic() > deadline)
     finally:
         if teacher is not None:
             await teacher.close()
     return not stopped.is_set()
+
+
+@asynccontextmanager
+async def _walk(
+    site: Site, teacher: ChatModel | None, note: Callable[[str], None]
+) -> AsyncIterator[Exploring[Any]]:
+    """The walk of a site in a browser, or of an application on desktops, which are there meanwhile."""
+    if site.access.url.startswith("app:"):
+        from tools.desktop import Desktops
+        from trajectories.applications.walk import Walk as ApplicationWalk
+
+        async with Desktops() as desktops:
+            yield ApplicationWalk(site, desktops.environment(), desktops.environment(), teacher, note)
+        return
+    from tools.browser import Browser
+    from trajectories.explore.walk import Walk
+
+    async with Browser() as browser:
+        yield Walk(site, browser.environment(), teacher, note)
 
 
 def summary(site: Site) -> dict[str, Any]:

@@ -4,6 +4,7 @@
     shopfloor generate miniwob --families click-test,login-user --episodes 40 --perturb 0.2 --out data/wob
     shopfloor generate helpdesk --policy dagger --episodes 400 --seed 1000 --out data/strayed
     shopfloor generate http://127.0.0.1:8000/ --episodes 50 --out data/mysite
+    shopfloor generate app:galculator --episodes 50 --out data/galculator
 
 Where a model acts (`--policy model`, or `dagger`, which lets it stray and the oracle correct it) it is the
 endpoint that is set, else the local model, served meanwhile.
@@ -11,7 +12,8 @@ endpoint that is set, else the local model, served meanwhile.
 With `--ray` the browsers run on a Ray cluster, one to each CPU or as many as `--workers` asks for
 (`trajectories/cluster.py`).
 
-A site is used as `shopfloor explore URL` found it; one that has not been explored is first, only reading.
+A site or application is used as `shopfloor explore` found it; one that has not been explored is first, only
+reading.
 
 Work goes a shard at a time (`trajectories/line.py`). Killed at any moment and started again with the same
 words, it goes on where it was. Exit codes: 0 done; 1 the work failed and says why; 2 wrong use;
@@ -43,7 +45,9 @@ MODELS = ("model", "dagger")  # those in which a model acts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="SUITE|URL", help="helpdesk, miniwob, desktop, crossing or a site")
+    parser.add_argument(
+        "target", metavar="SUITE|URL", help="helpdesk, miniwob, desktop, crossing, a site or app:NAME"
+    )
     parser.add_argument("--episodes", type=int, default=100, metavar="N", help="how many in all (100)")
     parser.add_argument(
         "--workers", type=int, metavar="K", help="roll-outs at once (as set, 2; on Ray all CPUs)"
@@ -171,7 +175,7 @@ def _plan(args: argparse.Namespace) -> Plan:
     from trajectories.shards import Plan
     from trajectories.suites import open_suite
 
-    if "://" in args.target:
+    if "://" in args.target or args.target.startswith("app:"):
         _explored(args)
     if not 0 <= args.max_teacher_failures <= 100:
         raise ValueError("--max-teacher-failures is a percentage between 0 and 100")
@@ -231,6 +235,8 @@ def _explored(args: argparse.Namespace) -> None:
                 raise KeyboardInterrupt
         except EnvironmentDown as error:
             raise SiteError(str(error)) from error
+    if args.target.startswith("app:"):
+        return  # each episode has a desktop of its own
     if (args.perturb or args.policy != "oracle") and site.access.writes and not site.access.reset:
         raise SiteError(
             f"{args.target} may be written to and nothing puts it back: only --policy oracle without "

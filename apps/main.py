@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "desktop": ("apps.desktop", "give the team a task on a Linux desktop of its own, or yours"),
     "replay": ("apps.replay", "run what worked before again, with other values and no model"),
     "feedback": ("apps.feedback", "say whether what was done was right; training learns from it"),
-    "explore": ("apps.explore", "find out what can be done in a web app, by trying"),
+    "explore": ("apps.explore", "find out what can be done in an app, by trying"),
     "generate": ("apps.generate", "make verified demonstrations on a suite or a site"),
     "card": ("apps.card", "describe what was made, as a dataset's card"),
     "train": ("apps.train", "train the model on them, and promote it when it is better"),

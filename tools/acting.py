@@ -200,7 +200,7 @@ class Acting(ABC):
     async def _keyboard_press(self, key: str) -> None:
         if clipboard.PASTE.fullmatch(key):
             if self.hides is not None and any(True for _ in self.hides(self._copied)):
-                raise ActionFailed("a secret was copied, and is not pasted; fill it in by its name")
+                raise ActionFailed(clipboard.WITHHELD)
             await clipboard.paste(self.page, self._copied)
             return
         try:

@@ -7,16 +7,22 @@
 
 The tabs are the pages, then the windows. What is in front is seen and acted on; the other stays as it is.
 
-Not covered: a clipboard between the two. What is copied out of a page is read there and typed here.
+What was copied last, here or there, is what is pasted on either side: a text copied on the page is offered to
+the applications, one that an application has copied is fetched when the page pastes. A secret that is to be
+kept out of sight is not handed over.
+
+Not covered: anything but plain text; copying on the page otherwise than by keys.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from types import TracebackType
 
+from tools import clipboard
 from tools.actions import Action
 from tools.browser import Browser, BrowserEnvironment
 from tools.desktop import DesktopEnvironment, Desktops
@@ -56,6 +62,16 @@ class Both:
         self.desktop = desktop
         self._front: BrowserEnvironment | DesktopEnvironment = page
         self._pages: tuple[str, ...] = ()
+        self._withheld = False  # whether a secret was copied last
+
+    @property
+    def hides(self) -> Callable[[str], Iterable[tuple[int, int]]] | None:
+        """See `tools.environment.Hiding`; a desktop has no such thing of its own."""
+        return self.page.hides
+
+    @hides.setter
+    def hides(self, spans: Callable[[str], Iterable[tuple[int, int]]] | None) -> None:
+        self.page.hides = spans
 
     async def reset(self, start: Start) -> Observation:
         """Begins on a page, beside a desktop on which nothing is open. Raises EnvironmentDown."""
@@ -68,7 +84,7 @@ class Both:
         if start.url.startswith("app:"):
             raise EnvironmentDown(f"a page and a desktop begin on a page, not on {start.url}")
         sites = tuple(o for o in start.origins if not o.startswith("app:"))
-        self._front = self.page
+        self._front, self._withheld = self.page, False
         return self._seen(await self.page.reset(replace(start, origins=sites)))
 
     async def step(self, action: Action) -> Observation:
@@ -82,7 +98,33 @@ class Both:
             elif pages == 1:
                 seen = self._seen(await self.page.observe())
                 return seen if index == 0 else replace(seen, error=f"there is no tab {index:g}")
-        return self._seen(await self._front.step(action))
+        with suppress(*LOST):  # as below
+            if (refused := await self._fetched(action)) is not None:
+                return refused
+        look = await self._front.step(action)
+        with suppress(*LOST):
+            self._offered(action, look)
+        return self._seen(look)
+
+    async def _fetched(self, action: Action) -> Observation | None:
+        """Before a paste: on the page, take what an application has copied; the look with an error where what
+        was copied is not pasted."""
+        if not clipboard.PASTE.fullmatch(_key(action)):
+            return None
+        held = self.desktop.screen.clipboard
+        if self._front is self.page:
+            text = await held.text()
+            self.page.copied = self.page.copied if text is None else text
+        elif self._withheld and held.own:
+            return replace(await self.observe(), error=clipboard.WITHHELD)
+        return None
+
+    def _offered(self, action: Action, look: Observation) -> None:
+        """After a copy on the page: have applications paste it."""
+        if self._front is self.page and look.error is None and clipboard.COPY.fullmatch(_key(action)):
+            text = self.page.copied
+            self._withheld = self.hides is not None and any(True for _ in self.hides(text))
+            self.desktop.screen.clipboard.offer("" if self._withheld else text)
 
     async def observe(self) -> Observation:
         return self._seen(await self._front.observe())
@@ -103,3 +145,8 @@ class Both:
             titles = tuple(self.desktop.titles())
         tabs = (*self._pages, *titles)
         return replace(look, tabs=tabs, tab=look.tab if on_page else look.tab + len(self._pages))
+
+
+def _key(action: Action) -> str:
+    """The keys that an action presses; "" where it presses none."""
+    return str(action.args[-1]) if action.name in ("keyboard_press", "press") else ""

@@ -173,6 +173,15 @@ class BrowserEnvironment(Acting):
     # ---- the seam ----------------------------------------------------------------------------------------
 
     @property
+    def copied(self) -> str:
+        """What Control+v pastes."""
+        return self._copied
+
+    @copied.setter
+    def copied(self, text: str) -> None:
+        self._copied = text
+
+    @property
     def page(self) -> Page:
         """The tab in front."""
         if not self._pages:

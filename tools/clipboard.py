@@ -4,6 +4,8 @@ Pages of one Chromium share its clipboard: of several episodes side by side one 
 copied. Copying is done by the page as ever, and what it put on the clipboard is noted; pasting is the page's
 own `paste` event with that text, and then, unless the page prevents it, the text typed at the caret.
 
+A desktop beside the page has another one; `both.py` keeps the two alike.
+
 Not covered: anything but plain text, and copying by a page's own button (`navigator.clipboard`).
 """
 
@@ -21,6 +23,7 @@ SHIFT, CONTROL = (
 )
 COPY = re.compile(rf"{CONTROL}(?:(?:Key)?[cCxX]|Insert)|{SHIFT}Delete")
 PASTE = re.compile(rf"{CONTROL}(?:Key)?[vV]|{SHIFT}Insert")
+WITHHELD = "a secret was copied, and is not pasted; fill it in by its name"
 
 # Runs in every document before its own scripts; the page's own listeners come before this one, at the window.
 INIT = r"""(() => {

@@ -28,7 +28,7 @@ from PIL import Image
 from tools.actions import Action, quote
 from tools.environment import ActionFailed, EnvironmentDown, Start, origin
 from tools.observation import MAX_ELEMENTS, Element, Observation, Table
-from tools.x11 import accessibility
+from tools.x11 import accessibility, menus
 from tools.x11.accessibility import Reading
 from tools.x11.acting import Acting
 from tools.x11.applications import DESKTOP, NotOpened, command, name_of
@@ -297,6 +297,21 @@ class DesktopEnvironment(Acting):
         return None
 
     # ---- looking -----------------------------------------------------------------------------------------
+
+    async def marks(self) -> dict[str, bool]:
+        """What the check and radio items of all menus say, open or not; by role and name."""
+        try:
+            return await menus.marks(self.screen.atspi)
+        except Silent:
+            return {}
+
+    async def peek(self) -> Observation:
+        """A look that leaves what refs mean as it was: for whoever checks, not for whoever acts."""
+        last, items = self._last, self._items
+        try:
+            return await self.look()
+        finally:
+            self._last, self._items = last, items
 
     async def look(self) -> Observation:
         """Elements and picture of one moment: nothing on the screen moved while the trees were read."""

@@ -1,6 +1,6 @@
 """The suites by name, each imported only when it is opened, and where their tasks are done.
 
-An explored site's name is its URL.
+An explored site's name is its URL, an explored application's `app:` and what it is called.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ def open_suite(name: str) -> Suite:
         from trajectories.explore.suite import SiteSuite
 
         return SiteSuite(name)
+    if name.startswith("app:"):
+        from trajectories.applications.suite import ApplicationSuite
+
+        return ApplicationSuite(name)
     if name not in SUITES:
         raise ValueError(f"no suite {name!r}; there are {', '.join(SUITES)}")
     module, _, attribute = SUITES[name].partition(":")
@@ -33,7 +37,7 @@ def open_suite(name: str) -> Suite:
 
 def open_workplace(name: str) -> Workplace:
     """Where the tasks of a suite are done, to be used as an async context manager, one for all workers."""
-    if name == "desktop":
+    if name == "desktop" or name.startswith("app:"):
         from tools.desktop import Desktops
 
         return Desktops()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -13,10 +14,17 @@ from urllib.parse import urlsplit
 import pytest
 
 from apps.main import main
+from tools.desktop import Desktops
+from tools.x11.applications import APPLICATIONS
+from tools.x11.session import missing
+from trajectories.applications.suite import ApplicationSuite
+from trajectories.applications.walk import Walk
+from trajectories.explore.demonstration import Slot
 from trajectories.explore.site import Access, Site
 from trajectories.store import Store
 
 APP = Path(__file__).parent.parent / "trajectories" / "pages" / "shelf.py"
+NEEDED = [*missing(), *([] if APPLICATIONS["mousepad"].there else ["mousepad"])]
 BOOK = {"title": "The Quiet Harbour", "year": "1961", "kind": "Novel", "read": False}
 
 
@@ -60,6 +68,36 @@ def test_explore_then_eval_and_generate(
     }
 
 
+@pytest.mark.skipif(bool(NEEDED), reason=f"as root: apt-get install {' '.join(NEEDED)}")
+@pytest.mark.timeout(300)
+def test_an_application_from_its_map(capsys: pytest.CaptureFixture[str]) -> None:
+    """A walk of an editor that ended midway is gone on with from the map on disk, and nothing kept is tried
+    again; its text takes another text in each episode, and `eval` does that on a fresh desktop."""
+    url = "app:mousepad"
+
+    async def begin() -> None:
+        site = Site(Access(url))
+        async with Desktops() as desktops:
+            walk = Walk(site, desktops.environment(), desktops.environment())
+            await walk.go(1, lambda: len(site.demonstrations) > 1)
+
+    asyncio.run(begin())
+    begun = Site.load(url)
+    assert len(begun.demonstrations) == 2 and not begun.walked and begun.queue
+    assert main(["explore", url, "--pages", "1", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    found = Site.load(url).demonstrations
+    assert told["pages"] == 1 and told["kept"] == len(found) == len({d.steps for d in found})
+    assert told["tried"] < told["kept"] + 2  # those of the first walk were not replayed again
+    edit = next(d for d in found if d.kind == "edit")
+    assert edit.steps == ('fill(textbox(""), "{{text}}")',) and edit.slots["text"] == Slot("text")
+    suite = ApplicationSuite(url)
+    assert len({suite.task("edit", seed).goal for seed in range(4)}) == 4
+    command = ["eval", url, "--policy", "oracle", "--tasks", "edit", "--episodes", "1", "--json"]
+    assert main(command) == 0
+    assert json.loads(capsys.readouterr().out)["success"] == 1.0
+
+
 def test_interrupted_it_keeps_the_map(chromium_path: str, url: str) -> None:
     """Ctrl-C ends it after what is being tried, with exit code 130; what was found is there to go on with."""
     command = [sys.executable, "-m", "apps.main", "explore", url, "--json"]
@@ -82,6 +120,9 @@ def test_interrupted_it_keeps_the_map(chromium_path: str, url: str) -> None:
         (["http://127.0.0.1:9/", "--sign-in", "nowhere.txt"], "nowhere.txt"),
         (["http://127.0.0.1:9/", "--sign-in", "{program}"], "SHOPFLOOR_SECRET_PIN"),
         (["http://127.0.0.1:9/", "--pages", "0"], "more than 0"),
+        (["app:nowhere"], "app:galculator"),
+        (["app:xterm"], "runs commands"),
+        (["app:mousepad", "--allow-writes", "--reset", "true"], "each desktop is a new one"),
     ],
 )
 def test_wrong_use(

@@ -15,6 +15,7 @@ from Xlib.display import Display
 from Xlib.error import ConnectionClosedError, DisplayConnectionError
 
 from tools.x11.atspi import AtSpi
+from tools.x11.clipboard import Clipboard
 from tools.x11.input import Input
 from tools.x11.windows import Windows
 
@@ -63,11 +64,21 @@ class Screen:
         self.input = Input(self.display, drained, may)
         self.launched: dict[int, str] = {}  # process: application
         self.ended: set[int] = set()  # processes whose end has been told of
+        self._clipboard: Clipboard | None = None
 
     def grab(self) -> Image.Image:
         return ImageGrab.grab(xdisplay=self.session.display)
 
+    @property
+    def clipboard(self) -> Clipboard:
+        """What applications copy and paste; connected to when it is first asked for."""
+        if self._clipboard is None:
+            self._clipboard = Clipboard(self.session.display)
+        return self._clipboard
+
     async def close(self) -> None:
+        if self._clipboard is not None:
+            self._clipboard.close()
         self.atspi.close()
         with suppress(*LOST):
             self.display.close()

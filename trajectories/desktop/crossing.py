@@ -1,11 +1,12 @@
-"""Families that need a page and an application: a value goes from a browser into a spreadsheet.
+"""Families that need a page and an application: a value goes into a spreadsheet, a text into an editor.
 
     async with CrossingSuite() as suite:
         goal, observation = await suite.task("page-to-cell", 7).setup(env)      # env is of `tools.both`
 
-The checker reads the spreadsheet's file, as the other desktop tasks' do.
+The checker reads the application's file, as the other desktop tasks' do. The oracle types the value; the text
+goes by the clipboard.
 
-Not covered: the clipboard; the oracle types what the page says.
+Not covered: from an application onto a page.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from tools.both import Both
 from tools.environment import Environment, EnvironmentDown, Start
 from tools.observation import Observation
 from tools.x11.applications import DESKTOP, HARMLESS
+from trajectories.desktop.dialogs import TITLES
 from trajectories.desktop.suite import DesktopSuite
 from trajectories.desktop.sums import entered, workbook
-from trajectories.desktop.tasks import VIEWPORT, DesktopTask, Family, Maker, Plan, Screen
+from trajectories.desktop.tasks import VIEWPORT, DesktopTask, Family, Maker, Plan, Screen, keys
 from trajectories.tasks import Outcome
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>{title}</title>
@@ -29,6 +31,11 @@ td, th {{ padding: 6px 24px; border: 1px solid #999 }}
 </style>
 <h1>{title}</h1><table><tr><th>Item</th><th>{head}</th></tr>{rows}</table>"""
 ROW = "<tr><td>{}</td><td>{}</td></tr>"
+NOTE = """<!doctype html><meta charset="utf-8"><title>{title}</title>
+<style>body {{ font: 16px sans-serif; margin: 40px }} textarea {{ display: block; margin: 8px 0 }}</style>
+<h1>{title}</h1>{fields}"""
+FIELD = '<label>{}<textarea rows="3" cols="60">{}</textarea></label>'
+FIELDS = ("Note", "Address", "Remark", "Summary", "Reply")
 LISTS = (("Price list", "Price"), ("Stock", "Amount"), ("Orders", "Number"))
 
 
@@ -65,7 +72,41 @@ def page_to_cell(make: Maker) -> Plan:
     )
 
 
-CROSSING = {"page-to-cell": Family(page_to_cell, 16)}
+def page_to_note(make: Maker) -> Plan:
+    name, title = make.file(), make.random.choice(TITLES)
+    texts = {field: make.sentence() for field in make.random.sample(FIELDS, make.random.randint(2, 4))}
+    field = make.random.choice([*texts])
+    fields = "".join(FIELD.format(label, html.escape(text)) for label, text in texts.items())
+
+    def expert(screen: Screen) -> Action:
+        copied = [a for a in screen.history if a.name == "press" and a.args[-1] == "Control+c"]
+        if not screen.look.url.startswith("app:"):
+            if copied:
+                return screen.front(name)
+            mark = screen.act("press", "textbox", field, "Control+a")
+            return screen.act("press", "textbox", field, "Control+c") if screen.did(mark) else mark
+        if not copied:
+            return Action("tab_focus", (0,))
+        if screen.element("textbox", "").value == texts[field]:
+            return keys("Control+s")
+        return keys("Control+v") if screen.did(keys("Control+a")) else keys("Control+a")
+
+    return Plan(
+        make.random.choice(
+            (
+                f'Copy what stands in the field "{field}" on the page into "{name}" and save it.',
+                f'The page has a field "{field}": copy its text into the empty file "{name}", and save.',
+            )
+        ),
+        lambda world: world.holds({name: texts[field]}),
+        expert,
+        open=(f"app:mousepad?{name}",),
+        files={name: ""},
+        program=NOTE.format(title=title, fields=fields),
+    )
+
+
+CROSSING = {"page-to-cell": Family(page_to_cell, 16), "page-to-note": Family(page_to_note, 14)}
 
 
 class CrossingTask(DesktopTask):

@@ -19,6 +19,7 @@ from tools.actions import Action, parse
 from tools.slots import fill_in, filled
 
 KINDS = ("open", "search", "filter", "sort", "read", "add", "edit", "choose", "tick", "note", "delete")
+PRESS = "press"  # what a button or menu item of an application does to what is seen
 WRITING = frozenset({"add", "edit", "choose", "tick", "note", "delete"})
 
 
@@ -40,6 +41,9 @@ class Effect:
     which the link named `opens` is followed first; there `fields` hold these values ("on" and "off" for
     boxes), keyed by role and name as programs write them, every one of `shows` stands somewhere and none of
     `gone`. `answer` is what a question is to be answered with.
+
+    In an application all is looked for in what is seen: `at` is the title of the window that has come up, and
+    `shows` and `gone` are elements by role and name, or windows by their titles.
     """
 
     at: str = ""

@@ -1,4 +1,5 @@
-"""A site's map: how it may be used, what has been walked, and every demonstration that survived its replay.
+"""The map of a site or application: how it may be used, what has been walked, and every demonstration that
+survived its replay.
 
 It is written whole after each page (`$SHOPFLOOR_HOME/sites/`), so that a walk that was killed goes on. It
 holds no secret: a sign-in is kept with the names of its secrets, never their values.
@@ -48,28 +49,31 @@ class Access:
 
 @dataclass(frozen=True)
 class Link:
-    """A link by which one place is reached from another."""
+    """A link by which one place is reached from another; in an application a menu, a button, a tab."""
 
     start: str
     name: str
     end: str
     nth: int = 0  # among those of that name, where the page opens
+    role: str = "link"
 
     @property
     def target(self) -> Named:
-        return Named("link", self.name, self.nth)
+        return Named(self.role, self.name, self.nth)
 
 
 @dataclass(frozen=True)
 class Known:
     """What is known of a place: the link that led to it and where from, its heading, whether it is one of
-    several records of a kind, and whether its texts hold something."""
+    several records of a kind, and whether its texts hold something; in an application, whether it is a menu
+    that is open."""
 
     name: str = ""
     parent: str = ""
     heading: str = ""
     record: bool = False
     filled: bool = False
+    menu: bool = False
 
 
 @dataclass
@@ -87,8 +91,9 @@ class Site:
 
     @property
     def name(self) -> str:
-        """Its host, as task ids have it."""
-        return re.sub(r"[^A-Za-z0-9.-]", "-", urlsplit(self.access.url).netloc)
+        """Its host, or the application's name, as task ids have it."""
+        split = urlsplit(self.access.url)
+        return re.sub(r"[^A-Za-z0-9.-]", "-", split.netloc or split.path)
 
     def count(self, kind: str, what: str, number: int = 1) -> None:
         self.counts.setdefault(kind, Counter())[what] += number
@@ -133,7 +138,7 @@ class Site:
             "queue": self.queue,
             "walked": self.walked,
             "known": {where: asdict(known) for where, known in self.known.items()},
-            "links": [[link.start, link.name, link.end, link.nth] for link in self.links],
+            "links": [[k.start, k.name, k.end, k.nth, k.role] for k in self.links],
             "counts": self.counts,
             "demonstrations": [d.as_json() for d in self.demonstrations],
         }

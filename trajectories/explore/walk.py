@@ -1,17 +1,13 @@
-"""Exploring a site: page after page, everything harmless is tried, and what did something is demonstrated.
+"""Exploring a site: page after page, those least like what was walked first, all that is harmless is tried.
 
-For each page, those least like what was walked first: every attempt is made with values of its own, its
-effect is read off the app (`effects.py`) and said in words (`wording.py`). An attempt without an effect, or
-with one that no goal fits, is pruned, and nothing is built on it. The rest is replayed as an episode, from
-the app put back and with other values, and kept only if the same effect shows. Where another effect shows
-instead, the attempt is relabelled with that one and replayed once more.
+Every attempt is made with values of its own, its effect is read off the app (`effects.py`) and said in words
+(`wording.py`); what becomes of it is any walk's matter (`exploring.py`).
 
-Not covered: using what was found (`suite.py`).
+Not covered: using what was found (`suite.py`); desktop applications (`trajectories/applications/`).
 """
 
 from __future__ import annotations
 
-import random
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -26,21 +22,19 @@ from trajectories.explore import effects, questions, wording
 from trajectories.explore.attempts import Attempt, attempts, leads_to
 from trajectories.explore.demonstration import Demonstration, is_at, place
 from trajectories.explore.door import Door
+from trajectories.explore.exploring import Exploring
 from trajectories.explore.page import Page, read_page
-from trajectories.explore.site import Known, Link, Site, SiteError
+from trajectories.explore.site import Known, Link, Site
 from trajectories.explore.task import SiteTask
-from trajectories.rollout import oracle_policy, roll_out
 
 ALIKE = 3  # pages walked of those whose addresses differ in numbers only
 VARIANTS = 5  # pages walked of those whose addresses differ in their query only
-WORDS = 4  # searched for at most, until one is found
 SAME = 3  # things tried of those that do the same to pages alike
 CONFIRMS = re.compile(r"(?i)\b(yes|sure|confirm|delete|remove|ok)\b")
-REPLAY = 700_000  # seeds of replays; episodes begin at 0 and at 1,000,000
 
 
-class Walk:
-    """One walk of a site, in one environment. `note` hears of every page and demonstration."""
+class Walk(Exploring[Page]):
+    """One walk of a site, in one environment."""
 
     def __init__(
         self,
@@ -49,43 +43,33 @@ class Walk:
         teacher: ChatModel | None = None,
         note: Callable[[str], None] = lambda said: None,
     ) -> None:
-        self.site, self.env, self.teacher, self.note = site, env, teacher, note
+        super().__init__(site, env, teacher, note)
+        self.browser = env
         self.door = Door(site.access)
-        self.chance = random.Random(site.access.url)
         self._tried = Counter(_likeness(d.page, d.steps) for d in site.demonstrations)
 
-    async def go(self, pages: int, enough: Callable[[], bool] = lambda: False) -> None:
-        """Walk until `pages` pages are walked in all, none is left, or it is `enough`.
+    async def _enter(self) -> str:
+        await self.door.put_back()
+        if self.site.walked or self.site.queue:
+            return ""
+        return place((await self.door.enter(self.browser, place(self.site.access.url))).url)
 
-        Raises SiteError where there is nothing to walk, EnvironmentDown if the first page won't open.
-        """
-        site = self.site
-        try:
-            await self.door.put_back()
-            if not site.walked and not site.queue:
-                look = await self.door.enter(self.env, place(site.access.url))
-                site.queue.append(place(look.url))
-                site.known[place(look.url)] = Known()
-            while site.queue and len(site.walked) < pages and not enough():
-                walked = Counter(_pattern(w) for w in site.walked)
-                # What is least known comes first, and of that what is nearest.
-                where = min(site.queue, key=lambda w: walked[_pattern(w)])
-                if await self._page(where, enough):
-                    site.queue.remove(where)
-                    site.walked.append(where)
-                site.save()
-        finally:
-            await self.door.leave()
-        if not site.demonstrations and not enough():
-            raise SiteError(
-                f"{site.access.url}: nothing on it leads anywhere or does anything that can be seen again"
-            )
+    async def _leave(self) -> None:
+        await self.door.leave()
+
+    def _next(self) -> str:
+        """What is least known comes first, and of that what is nearest."""
+        walked = Counter(_pattern(w) for w in self.site.walked)
+        return min(self.site.queue, key=lambda w: walked[_pattern(w)])
+
+    def _task(self, made: Demonstration, seed: int) -> SiteTask:
+        return SiteTask(self.site, self.door, made, seed)
 
     async def _page(self, where: str, enough: Callable[[], bool]) -> bool:
         """Try all that is new on a page; False where it was enough before its end."""
         site = self.site
         try:
-            look = await self.door.enter(self.env, where)
+            look = await self.door.enter(self.browser, where)
         except EnvironmentDown:
             if not site.walked:
                 raise
@@ -95,7 +79,7 @@ class Walk:
                 site.known[there] = site.known[where]
                 site.queue.append(there)
             return True
-        page = await read_page(self.env)
+        page = await read_page(self.browser)
         if page.status >= 400:
             return True
         known = site.known[where]
@@ -111,12 +95,12 @@ class Walk:
         self._links(page, [(target, leads) for target, leads in ways if leads])
         self.note(f"{len(site.walked) + 1}: {where}, {len(found)} things to try")
         for question in questions.on(page, site):
-            await self._keep(question)
+            await self.keep(question)
         for attempt in found:
             if enough():
                 return False
             if self._new(page, attempt):
-                await self._attempt(page, attempt)
+                await self.attempt(page, attempt)
         return True
 
     def _links(self, page: Page, ways: list[tuple[Named, str]]) -> None:
@@ -152,52 +136,27 @@ class Walk:
         self._tried[like] += 1
         return self._tried[like] <= SAME
 
-    async def _attempt(self, page: Page, attempt: Attempt) -> None:
-        """Try it, say what it did, replay it; and once more with what the second time did, if that
-        differs.
-        """
-        first: Demonstration | None = None
-        for _ in range(2):
-            made = None
-            for _ in range(WORDS if attempt.slots and not attempt.writes else 1):
-                try:
-                    made = made or await self._try(page, attempt)
-                except EnvironmentDown as error:
-                    self.note(f"given up: {error}")
-                    return
-            if made is None:
-                if first is None:
-                    self.site.count(attempt.means or "any", "pruned")
-                return
-            if first is not None and (made.kind, made.effect) == (first.kind, first.effect):
-                return
-            if first is not None:
-                self.site.count(made.kind, "relabelled")
-            if await self._keep(made):
-                return
-            first = made
-
     async def _try(self, page: Page, attempt: Attempt) -> Demonstration | None:
         values = attempt.draw(self.chance)
         if attempt.writes or self.door.wrote:
-            look = await self.door.enter(self.env, page.place, attempt.writes)
+            look = await self.door.enter(self.browser, page.place, attempt.writes)
         else:
-            look = await self.env.step(Action("goto", (self.site.access.address(page.place),)))
+            look = await self.browser.step(Action("goto", (self.site.access.address(page.place),)))
         steps = list(attempt.steps)
         for action in Demonstration("", page.place, attempt.steps, effects.Effect()).actions(values):
             if look.find(action.targets[0]) is None:
                 look = await self._into_view(action)
-            look = await self.env.step(action)
+            look = await self.browser.step(action)
             if look.error:
                 return None
         if attempt.means == "delete" and (confirm := self._confirmation(look, page)):
             steps.append(f"click({confirm})")
-            await self.env.step(parse(steps[-1]))
-        after = await read_page(self.env, 1)
+            await self.browser.step(parse(steps[-1]))
+        after = await read_page(self.browser, 1)
         if after.look.tabs:
             return None  # a window of its own
         if attempt.writes:
-            found = await effects.of_writing(self.env, self.door, self.site, page, after, attempt, values)
+            found = await effects.of_writing(self.browser, self.door, self.site, page, after, attempt, values)
         else:
             found = effects.of_reading(page, after, attempt, values)
             if found and attempt.leads and attempt.leads in self.site.known:
@@ -213,11 +172,11 @@ class Walk:
 
     async def _into_view(self, action: Action) -> effects.Observation:
         """Scroll until what an action is for can be seen."""
-        look = await self.env.step(Action("scroll", (0, -3000)))
+        look = await self.browser.step(Action("scroll", (0, -3000)))
         for _ in range(8):
             if look.find(action.targets[0]) is not None:
                 break
-            look = await self.env.step(Action("scroll", (0, 500)))
+            look = await self.browser.step(Action("scroll", (0, 500)))
         return look
 
     def _confirmation(self, look: effects.Observation, page: Page) -> Named | None:
@@ -227,26 +186,6 @@ class Walk:
             return None
         sure = [e for e in look.actionable() if e.role == "button" and CONFIRMS.search(e.name)]
         return Named("button", sure[0].name) if sure else None
-
-    async def _keep(self, made: Demonstration) -> bool:
-        """Replay it as an episode, from the app put back and with other values; keep it if the same shows."""
-        site = self.site
-        if any(
-            (d.page, d.steps, d.effect) == (made.page, made.steps, made.effect) for d in site.demonstrations
-        ):
-            return True
-        site.count(made.kind, "tried")
-        if self.teacher is not None:
-            made = replace(made, goals=(*made.goals, *await wording.by_teacher(self.teacher, made)))
-        task = SiteTask(site, self.door, made, REPLAY + len(site.demonstrations))
-        episode = await roll_out(task, oracle_policy(task), self.env)
-        if not episode.outcome.success:
-            self.note(f"  did not show again: {episode.goal} ({episode.ended})")
-            return False
-        site.count(made.kind, "kept")
-        site.demonstrations.append(made)
-        self.note(f"  {made.kind}: {episode.goal}")
-        return True
 
 
 def _pattern(where: str) -> str:
