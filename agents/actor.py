@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 
-from agents import prompts
+from agents import grounding, prompts
 from agents.clients import ChatModel, Endpoint, Reply
 from agents.policies import Decision
 from tools.actions import Action, ActionError, Named, parse
@@ -79,7 +79,10 @@ class ModelPolicy:
         messages = prompts.messages("actor", text, observation.screenshot, brief=self.endpoint.brief)
         if not self.endpoint.grammar:
             return messages, None
-        return messages, action_regex(observation, [goal] if self.copy_values else None, history)
+        if not self.copy_values:
+            return messages, action_regex(observation)
+        done = not grounding.outstanding(goal, observation, history)
+        return messages, action_regex(observation, [goal], history, done)
 
     async def close(self) -> None:
         await self._model.close()

@@ -81,6 +81,21 @@ def mark(goal: str, page: Observation, history: Sequence[Action] = ()) -> str:
     return "".join(parts) + goal[last:]
 
 
+def outstanding(goal: str, page: Observation, history: Sequence[Action] = ()) -> bool:
+    """Whether something that the goal has in quotes can be acted on here and was not: nobody says done who
+    has "Orders" to open and it before him. What is typed, ticked, held by a field or read on the page is
+    settled, and what is nowhere in sight may be."""
+    settled = [page.title, *(text for action in history for text in _said(action))]
+    for element in page.elements:
+        settled.append(element.value or "")
+        if element.ref is None or any(state in element.states for state in SHOWN):
+            settled.append(element.name)
+    told = [f" {' '.join(_words(text))} " for text in settled]
+    names = {_words(element.name) for element in page.actionable()}
+    quotes = [words for quoted in QUOTED.findall(goal) if (words := _words(quoted)) in names]
+    return not all(any(f" {' '.join(words)} " in text for text in told) for words in quotes)
+
+
 def _following(marks: dict[int, list[str]], quoted: Sequence[int]) -> int | None:
     """Where what is to be done first ends; None if nothing is left that is known of."""
     others = [end for end, said in marks.items() if said != ["+"]]

@@ -30,35 +30,39 @@ FIGURES = r"-?[0-9]{1,6}(?:\.[0-9]{1,2})?|[0-9]{1,4}[-/:][0-9]{1,2}(?:[-/:][0-9]
 
 
 def action_regex(
-    observation: Observation, sources: Iterable[str] | None = None, history: Sequence[Action] = ()
+    observation: Observation,
+    sources: Iterable[str] | None = None,
+    history: Sequence[Action] = (),
+    done: bool = True,
 ) -> str:
     """The regular expression of the actions that make sense on this page, the element said first.
 
     With `sources` (goal, notes), text values are runs of words from them (in capitals or small letters too)
     and from the page, or figures; otherwise any text. A field that still holds what was typed into it
-    (`history`) is then filled with another of their quoted values or not at all: small models like to type
-    the same again and again. Matching is meant whole (`fullmatch`).
+    (`history`) is then filled with one of their quoted values that no field holds yet, or not at all: small
+    models like to type the same again and again. Of a list that offers something quoted nothing else is
+    chosen. Without `done` it can't be said that all is done. Matching is meant whole (`fullmatch`).
     """
     quoted: list[str] = []
     typed = {(a.label, a.args[1]) for a in history if a.name == "fill"}
+    held = [e.value for e in observation.elements if e.value]
     if sources is None:
         text = ANY_TEXT
     else:
-        values = [e.value for e in observation.elements if e.value]
         said = list(sources)
         quoted = list(dict.fromkeys(q for source in said for q in QUOTED.findall(source)))
         cased = [change(source) for source in said for change in (str.upper, str.lower)]
-        text = copied([*said, *cased, *values, *(e.name for e in observation.elements)])
+        text = copied([*said, *cased, *held, *(e.name for e in observation.elements)])
     refs = up_to(max((e.ref or 0 for e in observation.actionable()), default=0))
     written: list[str] = []
     texts: list[str] = []  # beginnings of calls that end in a text: by far the longest part, it comes once
     for element in observation.actionable():
         if "disabled" not in element.states:
-            written.append(_element_calls(element, refs))
+            written.append(_element_calls(element, refs, quoted))
             if element.role not in EDITABLE or element.options:
                 continue
             if quoted and element.value and (element.name, element.value) in typed:
-                if others := "|".join(re.escape(quote(q)) for q in quoted if q != element.value):
+                if others := "|".join(re.escape(quote(q)) for q in quoted if q not in held):
                     written.append(rf"{_said(element)}fill\({element.ref}, (?:{others})\)")
             else:
                 texts.append(rf"{_said(element)}fill\({element.ref}, ")
@@ -81,7 +85,8 @@ def action_regex(
                 "path": PATH,
             }
             written.append(rf"{name}\({', '.join(arguments[k] for k in kinds)}\)")
-    written.append(r'send_msg_to_user\("done"\)')
+    if done:
+        written.append(r'send_msg_to_user\("done"\)')
     written.append(rf"(?:{'|'.join(texts)}){text}\)")
     return "(?:" + "|".join(written) + ")"
 
@@ -90,7 +95,7 @@ def _said(element: Element) -> str:
     return re.escape(quote(shorten(element.name))) + " "
 
 
-def _element_calls(element: Element, refs: str) -> str:
+def _element_calls(element: Element, refs: str, quoted: Sequence[str]) -> str:
     """The calls that make sense on one element, by its role, without those that end in a text."""
     ref = element.ref
     # A list of options is chosen from: to click it changes nothing, and what it opens is no part of the page.
@@ -99,8 +104,10 @@ def _element_calls(element: Element, refs: str) -> str:
         options = "|".join(re.escape(quote(o)) for o in element.options)
         # What is selected already can't be meant: selecting it again does nothing on any page.
         new = [o for o in element.options if o != element.value] or element.options
-        others = "|".join(re.escape(quote(o)) for o in new)
-        calls.append(rf"select_option\({ref}, (?:{others})\)")
+        if any(o in quoted for o in element.options):
+            new = [o for o in new if o in quoted]
+        if others := "|".join(re.escape(quote(o)) for o in new):
+            calls.append(rf"select_option\({ref}, (?:{others})\)")
         calls.append(rf"select_option\({ref}, \[(?:{options})(?:, (?:{options})){{0,5}}\]\)")
     elif element.role in EDITABLE:
         calls.append(rf"press\({ref}, {KEYS}\)")

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from agents import prompts
-from agents.grounding import mark
+from agents.grounding import mark, outstanding
 from tools.actions import parse
 from tools.observation import Box, Element, Observation
 
@@ -66,6 +66,24 @@ def test_what_was_done(goal: str, marked: str) -> None:
         "noop()",
     )
     assert mark(goal, FORM, [parse(action) for action in done]) == marked
+
+
+@pytest.mark.parametrize(
+    "goal, done, open",
+    [
+        ('Press "Send"', (), False),  # not on this page
+        ('Press "a"', (), True),
+        ('Press "a"', ('"a" click(6)',), False),
+        ('Tick "VIP"', (), False),  # it is
+        ('Put "Low" in "Priority"', (), True),
+        ('Put "Low" in "Priority"', ('"Priority" select_option(3, "Low")',), False),
+        ('Open "New client"', (), False),  # read on the page
+        ("Press a", (), False),
+    ],
+)
+def test_what_is_outstanding(goal: str, done: tuple[str, ...], open: bool) -> None:
+    """What the goal has in quotes, can be acted on here and was not, unless it is ticked or held."""
+    assert outstanding(goal, FORM, [parse(action) for action in done]) is open
 
 
 @pytest.mark.parametrize("goal", ["ada@vip.example", "x/VIP", "pre-vip", "VIP's", "VIP.example", "+46-vip"])

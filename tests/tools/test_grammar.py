@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 import regex
@@ -163,8 +164,9 @@ def test_selecting_what_is_selected_is_no_action() -> None:
 
 
 def test_what_was_typed_is_not_typed_again() -> None:
-    """A field that holds what was typed into it takes another of the goal's quoted values, or is done with;
-    what stood there before, or holds something else by now, may be typed over with anything."""
+    """A field that holds what was typed into it takes one of the goal's quoted values that no field holds
+    yet, or is done with; what stood there before, or holds something else by now, may be typed over with
+    anything."""
     goal = 'Set name "Ada" and mail "a@x.org" for the new one'
     name = Element(1, "textbox", "Name", BOX, value="Ada")
     seen = Observation("http://x/", "T", (9, 9), (name, Element(2, "textbox", "Mail", BOX)))
@@ -178,3 +180,23 @@ def test_what_was_typed_is_not_typed_again() -> None:
         assert allows(action_regex(seen, [goal], history), words)
     assert not allows(action_regex(seen, ['Set name "Ada"'], done), words)
     assert allows(action_regex(seen, ["Set name Ada"], done), again)  # which of it is a value nobody knows
+    both = replace(seen, elements=(name, replace(seen.elements[1], value="a@x.org")))
+    assert not allows(action_regex(both, [goal], done), other)  # it stands where it belongs
+
+
+def test_of_a_list_that_offers_what_is_quoted_nothing_else_is_chosen() -> None:
+    """Nothing at all where it is chosen already; a list that offers nothing of the goal's stays free."""
+    box = Element(1, "combobox", "Priority", BOX, "low", options=("low", "high", "urgent"))
+    seen = Observation("http://x/", "T", (9, 9), (box,))
+
+    def choices(goal: str) -> list[str]:
+        pattern = action_regex(seen, [goal])
+        return [o for o in box.options if allows(pattern, f'"Priority" select_option(1, "{o}")')]
+
+    assert choices('Make it "urgent"') == ["urgent"] and choices('Make it "low"') == []
+    assert choices('Call it "New"') == ["high", "urgent"] == choices("Make it urgent")
+
+
+def test_done_can_be_kept_from_being_said() -> None:
+    for done in (True, False):
+        assert allows(action_regex(SEEN, [GOAL], done=done), 'send_msg_to_user("done")') is done
