@@ -41,7 +41,7 @@ def action_regex(
     and from the page, or figures; otherwise any text. A field that still holds what was typed into it
     (`history`) is then filled with one of their quoted values that no field holds yet, or not at all: small
     models like to type the same again and again. Of a list that offers something quoted nothing else is
-    chosen. Without `done` it can't be said that all is done. Matching is meant whole (`fullmatch`).
+    chosen. Without `done` nothing is said to the person yet. Matching is meant whole (`fullmatch`).
     """
     quoted: list[str] = []
     typed = {(a.label, a.args[1]) for a in history if a.name == "fill"}
@@ -68,7 +68,7 @@ def action_regex(
                 texts.append(rf"{_said(element)}fill\({element.ref}, ")
     for name, spec in ACTIONS.items():
         kinds = [kind for _, kind in spec.params][: spec.least]
-        if kinds and kinds[0] == "target":
+        if (kinds and kinds[0] == "target") or (name == "send_msg_to_user" and not done):
             continue
         if name == "tab_focus":
             if len(observation.tabs) > 1:

@@ -199,4 +199,6 @@ def test_of_a_list_that_offers_what_is_quoted_nothing_else_is_chosen() -> None:
 
 def test_done_can_be_kept_from_being_said() -> None:
     for done in (True, False):
-        assert allows(action_regex(SEEN, [GOAL], done=done), 'send_msg_to_user("done")') is done
+        for said in ("done", "Ada"):
+            pattern = action_regex(SEEN, [GOAL], done=done)
+            assert allows(pattern, f'send_msg_to_user("{said}")') is done
