@@ -197,6 +197,7 @@ def test_the_cookie_is_honoured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """Without the session's cookie a line says which file was looked at; with it the display opens."""
     for name, cookies in with_cookie(tmp_path):
         monkeypatch.setenv("XAUTHORITY", str(tmp_path / "none"))
+        gc.collect()  # what other tests left is not ours
         with warnings.catch_warnings(record=True) as heard:
             warnings.simplefilter("always")
             why = own.unsuited(name)
