@@ -45,7 +45,9 @@ class Task(Protocol):
     suite: str
     family: str
     seed: int
-    max_steps: int
+
+    @property
+    def max_steps(self) -> int: ...
 
     @property
     def script(self) -> str:
@@ -78,7 +80,8 @@ class Task(Protocol):
 class Suite(Protocol):
     """A named set of task families. Use as an async context manager: it starts and stops what it needs.
 
-    One suite object serves one environment at a time; parallel workers open one each.
+    One suite object serves one environment at a time; parallel workers open one each. One whose oracles can
+    tell nothing of another goal or a form half filled in derives from this and leaves those two out.
     """
 
     name: str
@@ -94,14 +97,14 @@ class Suite(Protocol):
         """Up to `count` other goals for the page `at` steps into a recorded episode, each with what the
         oracle would do next; none where no oracle can tell. `look` is that page with other things filled in.
         Needs no opened suite."""
-        ...
+        return iter(())
 
     def midway(
         self, episode: Episode, at: int, count: int, draw: random.Random
     ) -> Iterator[tuple[Observation, tuple[Action, ...], str, Action]]:
         """Up to `count` times that page with a form partly filled in: how it would look, what was filled in,
         the goal, and what the oracle would do next; none where no oracle can tell. Needs no opened suite."""
-        ...
+        return iter(())
 
     async def __aenter__(self) -> Suite: ...
 

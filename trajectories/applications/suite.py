@@ -9,20 +9,17 @@ Not covered: exploring it first (`walk.py`, `shopfloor explore`).
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
-from tools.actions import Action
 from tools.environment import EnvironmentDown
-from tools.observation import Observation
 from tools.x11.session import missing
 from trajectories.applications.state import way_to
 from trajectories.applications.task import ApplicationTask
-from trajectories.episode import Episode
 from trajectories.explore.demonstration import KINDS, PRESS
 from trajectories.explore.site import Site, SiteError
+from trajectories.tasks import Suite
 
 
-class ApplicationSuite:
+class ApplicationSuite(Suite):
     """See `trajectories.tasks.Suite`. Raises SiteError where there is no map, or nothing on it.
 
     Seeds choose among the same demonstrations on either side of `HELD_OUT_FROM`: held out are other values,
@@ -47,16 +44,6 @@ class ApplicationSuite:
         way = way_to(chosen.page, self.site)
         begun = way[: chance.choice((0, 0, 0, *range(len(way) + 1)))]
         return ApplicationTask(self.site, chosen, seed, begun)
-
-    def asides(
-        self, episode: Episode, at: int, count: int, draw: random.Random, look: Observation | None = None
-    ) -> Iterator[tuple[str, Action]]:
-        return iter(())  # not yet: every other thing in sight would do
-
-    def midway(
-        self, episode: Episode, at: int, count: int, draw: random.Random
-    ) -> Iterator[tuple[Observation, tuple[Action, ...], str, Action]]:
-        return iter(())
 
     async def __aenter__(self) -> ApplicationSuite:
         """Raises EnvironmentDown with the packages that are missing."""

@@ -6,19 +6,15 @@ async with DesktopSuite() as suite:
 
 from __future__ import annotations
 
-import random
 import shutil
-from collections.abc import Iterator
 from glob import glob
 
-from tools.actions import Action
 from tools.environment import EnvironmentDown
-from tools.observation import Observation
 from tools.x11.applications import APPLICATIONS
 from tools.x11.session import missing
 from trajectories.desktop import dialogs, editor, files, others, sums
 from trajectories.desktop.tasks import FAMILIES, DesktopTask
-from trajectories.episode import Episode
+from trajectories.tasks import Suite
 
 MODULES = (editor, sums, dialogs, files, others)  # importing them registers their families
 PROGRAMS = {"zenity": "zenity", "wish": "tk", "ssconvert": "gnumeric"}
@@ -34,7 +30,7 @@ def lacking() -> list[str]:
     return list(dict.fromkeys([*missing(), *absent]))
 
 
-class DesktopSuite:
+class DesktopSuite(Suite):
     """The suite; every task starts a desktop of its own."""
 
     name = "desktop"
@@ -45,16 +41,6 @@ class DesktopSuite:
     def task(self, family: str, seed: int) -> DesktopTask:
         """A task of a family. Raises KeyError for a family that is not there."""
         return DesktopTask(family, seed)
-
-    def asides(
-        self, episode: Episode, at: int, count: int, draw: random.Random, look: Observation | None = None
-    ) -> Iterator[tuple[str, Action]]:
-        return iter(())  # an oracle here needs to know how things stand outside the screen
-
-    def midway(
-        self, episode: Episode, at: int, count: int, draw: random.Random
-    ) -> Iterator[tuple[Observation, tuple[Action, ...], str, Action]]:
-        return iter(())
 
     async def __aenter__(self) -> DesktopSuite:
         """Raises EnvironmentDown with the packages that are missing."""

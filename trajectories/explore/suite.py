@@ -9,20 +9,17 @@ Not covered: exploring it first (`walk.py`, `shopfloor explore`).
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
-from tools.actions import Action
-from tools.observation import Observation
-from trajectories.episode import Episode
 from trajectories.explore.demonstration import KINDS, Demonstration
 from trajectories.explore.door import Door, check_sign_in
 from trajectories.explore.site import Site, SiteError
 from trajectories.explore.task import SiteTask
+from trajectories.tasks import Suite
 
 AWAY = 3  # links at most between an episode's start and its demonstration's page
 
 
-class SiteSuite:
+class SiteSuite(Suite):
     """See `trajectories.tasks.Suite`. Raises SiteError where there is no map, or nothing on it.
 
     Seeds choose among the same demonstrations on either side of `HELD_OUT_FROM`: held out are other values,
@@ -56,16 +53,6 @@ class SiteSuite:
                 break
             start = chance.choice(before)
         return start
-
-    def asides(
-        self, episode: Episode, at: int, count: int, draw: random.Random, look: Observation | None = None
-    ) -> Iterator[tuple[str, Action]]:
-        return iter(())  # not yet: every link on the way would do
-
-    def midway(
-        self, episode: Episode, at: int, count: int, draw: random.Random
-    ) -> Iterator[tuple[Observation, tuple[Action, ...], str, Action]]:
-        return iter(())
 
     async def __aenter__(self) -> SiteSuite:
         check_sign_in(self.site.access.sign_in)

@@ -12,9 +12,8 @@ Not covered: which seeds are for what (`protocol.py`), and what the oracles are 
 
 from __future__ import annotations
 
-import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -25,11 +24,10 @@ from typing import TYPE_CHECKING, Any
 from tools.actions import Action
 from tools.environment import Environment, EnvironmentDown, Start
 from tools.observation import Observation
-from trajectories.episode import Episode
 from trajectories.miniwob import apps, choosing, dragging, drawing, mail, reading, shapes, writing
 from trajectories.miniwob.oracle import Family, Scene
 from trajectories.miniwob.protocol import MAX_STEPS, PROTOCOL_A_FROM, families, page_seed
-from trajectories.tasks import Outcome
+from trajectories.tasks import Outcome, Suite
 
 if TYPE_CHECKING:
     from tools.browser import BrowserEnvironment
@@ -119,7 +117,7 @@ class MiniWobTask:
         return action
 
 
-class MiniWob:
+class MiniWob(Suite):
     """The suite. It serves the pages itself, on loopback, so that addresses say nothing of this machine."""
 
     name = "miniwob"
@@ -137,16 +135,6 @@ class MiniWob:
             raise RuntimeError("use the suite as a context manager: async with MiniWob() as suite")
         port = self._server.server_address[1]
         return MiniWobTask(family, seed, f"http://127.0.0.1:{port}/miniwob/{family}.html")
-
-    def asides(
-        self, episode: Episode, at: int, count: int, draw: random.Random, look: Observation | None = None
-    ) -> Iterator[tuple[str, Action]]:
-        return iter(())  # a page's goal is made by the page itself
-
-    def midway(
-        self, episode: Episode, at: int, count: int, draw: random.Random
-    ) -> Iterator[tuple[Observation, tuple[Action, ...], str, Action]]:
-        return iter(())
 
     async def __aenter__(self) -> MiniWob:
         self._server = _Server(("127.0.0.1", 0), partial(_Pages, directory=str(_html())))
