@@ -21,7 +21,7 @@ import math
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ class Recipe:
     warmup: int = 100
     decay_from: float = 0.3  # share of the run after which the rate falls, to a tenth at the end
     easy: float = 0.65  # screens get harder while the running loss is below this
-    pictures: int = 3  # every so many steps of drawn screens are of screens with pictures
+    pictures: int = 3  # every so many pools of drawn screens are of screens with pictures
     recorded: tuple[float, float] = (0.85, 0.95)  # share of steps of recorded pages, at first and in the end
     read: int = 1  # recorded pages read for each one trained on: those of higher loss are likelier
     start: str = ""  # a checkpoint of that size to go on from, with its tokenizer
@@ -336,6 +336,12 @@ def pretrain(
     pad = processor.tokenizer.pad_token_id
     amp = torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda")
 
+    def drawn() -> Iterator[tuple[int, Batch]]:
+        for pool, rows in pools:
+            with amp:
+                made = batches(rows, model, recipe, pad, f"{recipe.seed}/{pool}")
+            yield from enumerate(made, POOL * pool)
+
     def checkpoint(step: int) -> None:
         if not chief:
             return
@@ -349,11 +355,7 @@ def pretrain(
     losses: list[float] = []
     tokens = 0
     step = start
-    for step, batch in (
-        (POOL * pool + at, batch)
-        for pool, rows in pools
-        for at, batch in enumerate(batches(rows, model, recipe, pad, f"{recipe.seed}/{pool}"))
-    ):
+    for step, batch in drawn():
         done = max(step / recipe.steps, spent / (60 * recipe.minutes) if recipe.minutes else 0.0)
         if done >= 1:
             break

@@ -69,7 +69,7 @@ def test_what_was_done(goal: str, marked: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "goal, done, open",
+    "goal, done, left",
     [
         ('Press "Send"', (), False),  # not on this page
         ('Press "a"', (), True),
@@ -81,9 +81,9 @@ def test_what_was_done(goal: str, marked: str) -> None:
         ("Press a", (), False),
     ],
 )
-def test_what_is_outstanding(goal: str, done: tuple[str, ...], open: bool) -> None:
+def test_what_is_outstanding(goal: str, done: tuple[str, ...], left: bool) -> None:
     """What the goal has in quotes, can be acted on here and was not, unless it is ticked or held."""
-    assert outstanding(goal, FORM, [parse(action) for action in done]) is open
+    assert outstanding(goal, FORM, [parse(action) for action in done]) is left
 
 
 @pytest.mark.parametrize("goal", ["ada@vip.example", "x/VIP", "pre-vip", "VIP's", "VIP.example", "+46-vip"])
