@@ -10,9 +10,11 @@ have to do.
     [@2]  it offers that among its options
     [~2]  its name contains that (for what the goal has in quotes and nothing is called)
     [+]   it can be read on the page
-    [did] it was typed or chosen, or what was acted on is called that
+    [did] it was typed or chosen, or what was acted on is called that; no longer so where the field is there
+          with something else in it, and it stands nowhere
     [!]   the first that is neither done nor stands there already: of what the goal has in quotes, or, where
           it has nothing in quotes, of what can be acted on
+    [! ?2] the same, with the empty fields that it may go into, where it is nowhere in sight
 
 What has no mark is not in sight: to be typed, or to be found elsewhere. Only the goal's own words are
 marked, and nothing of the page is put in but refs, so no page can write into a goal; a mark never stands
@@ -29,7 +31,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from tools.actions import Action
-from tools.observation import MAX_ELEMENTS, MAX_OPTIONS, Element, Observation
+from tools.observation import EDITABLE, MAX_ELEMENTS, MAX_OPTIONS, Element, Observation
 
 WORD = re.compile(r"\{\{\w+\}\}|\w+|[^\w\s]")  # {{password}} is one word, so nothing is written into it
 QUOTED = re.compile(r'"([^"]+)"')
@@ -37,6 +39,7 @@ GLUED_BEFORE, GLUED_AFTER = re.compile(r"\w[.@/+'-]$"), re.compile(r"[.@/+'-]\w"
 DID, NEXT = "did", "!"
 SHOWN = ("checked", "selected", "pressed")
 MOST = 3  # elements named at one place
+EMPTY = 5  # fields named at one place
 LONGEST = 24  # words of a phrase
 # Too common to mean an element of that name, unless in quotes; so are single letters and punctuation.
 COMMON = frozenset(
@@ -73,7 +76,7 @@ def mark(goal: str, page: Observation, history: Sequence[Action] = ()) -> str:
         else:
             at += 1
     if (following := _following(marks, [m.end() for m in quotes.values()])) is not None:
-        marks[following] = [NEXT, *marks.get(following, ())]
+        marks[following] = [NEXT, *(marks.get(following) or _empty(page))]
     parts, last = list[str](), 0
     for end in sorted(marks):
         parts += goal[last:end], f"[{' '.join(marks[end])}]"
@@ -102,6 +105,12 @@ def _following(marks: dict[int, list[str]], quoted: Sequence[int]) -> int | None
     return next((end for end in quoted or others if not _settled(marks.get(end, ()))), None)
 
 
+def _empty(page: Observation) -> list[str]:
+    """The marks of fields with nothing in them."""
+    fields = (e for e in page.actionable() if e.role in EDITABLE and not (e.options or e.value))
+    return [f"?{e.ref}" for e in fields if "disabled" not in e.states][:EMPTY]
+
+
 def _settled(said: Sequence[str]) -> bool:
     """Whether it was done, or stands there already."""
     return any(mark == DID or mark.startswith("=") for mark in said)
@@ -117,9 +126,20 @@ def _phrases(page: Observation, history: Sequence[Action]) -> dict[Words, list[s
                 phrases[words].append(said)
     # What can only be read says little where something of that name can be acted on.
     phrases = {words: ([s for s in said if s != "+"] or said)[:MOST] for words, said in phrases.items()}
-    for words in {_words(text) for action in history for text in _said(action)} - {()}:
+    done = (text for action in history if not _undone(action, page, phrases) for text in _said(action))
+    for words in {_words(text) for text in done} - {()}:
         phrases[words] = [DID, *phrases.get(words, ())]
     return phrases
+
+
+def _undone(action: Action, page: Observation, phrases: dict[Words, list[str]]) -> bool:
+    """Whether this filled in a field that is here and holds something else, so that a form was left unsent or
+    written over. What was sent is as a rule on the page that follows."""
+    if action.name not in ("fill", "select_option"):
+        return False
+    fields = [e for e in page.actionable() if e.role in EDITABLE and e.name == action.label]
+    told = next((v for v in action.args[1:] if isinstance(v, str)), "")
+    return bool(fields) and _words(told) not in phrases and all((e.value or "") != told for e in fields)
 
 
 def _texts(element: Element) -> Iterator[tuple[str, str]]:

@@ -31,7 +31,7 @@ FORM = page(
     "goal, marked",
     [
         ('Set full name to "Ada Lind".', 'Set full name[1] to "Ada Lind"[=1].'),
-        ('Put "ada@x.org" in E-mail', 'Put "ada@x.org"[!] in E-mail[2]'),
+        ('Put "ada@x.org" in E-mail', 'Put "ada@x.org"[! ?2] in E-mail[2]'),
         ("Make the priority high, not LOW", "Make the priority[! 3] high[@3], not LOW[=3]"),
         ("Tick VIP", "Tick VIP[! 4 checked]"),
         ('Open "Scanner is broken"', 'Open "Scanner is broken"[! ~5]'),
@@ -55,7 +55,7 @@ def test_marks(goal: str, marked: str) -> None:
             'Set priority[3] to "High"[did @3], then press Send[did]',
         ),
         ('Tick "A" and "Ö B"', 'Tick "A"[did 6] and "Ö B"[did]'),
-        ('Tick "A", E-mail "x@y.z", name "Ö C"', 'Tick "A"[did 6], E-mail[2] "x@y.z"[!], name "Ö C"'),
+        ('Tick "A", E-mail "x@y.z", name "Ö C"', 'Tick "A"[did 6], E-mail[2] "x@y.z"[! ?2], name "Ö C"'),
     ],
 )
 def test_what_was_done(goal: str, marked: str) -> None:
@@ -66,6 +66,30 @@ def test_what_was_done(goal: str, marked: str) -> None:
         "noop()",
     )
     assert mark(goal, FORM, [parse(action) for action in done]) == marked
+
+
+@pytest.mark.parametrize(
+    "done, marked",
+    [
+        (
+            '"E-mail" fill(2, "x@y.z")',
+            'Write "x@y.z"[! ?2], 1',
+        ),  # left, and come back to: the field is empty again
+        ('"Full name" fill(1, "x@y.z")', 'Write "x@y.z"[! ?2], 1'),  # written over since
+        ('"Note" fill(2, "x@y.z")', 'Write "x@y.z"[did], 1'),  # sent from a page before
+        ('"E-mail" fill(2, "1")', 'Write "x@y.z"[! ?2], 1'),
+    ],
+)
+def test_what_was_typed_and_lost_is_to_do(done: str, marked: str) -> None:
+    form = page(*FORM.elements[:2], Element(2, "textbox", "E-mail", BOX))
+    assert mark('Write "x@y.z", 1', form, [parse(done)]) == marked
+
+
+def test_what_was_sent_from_here_and_can_be_read_is_done() -> None:
+    form = page(Element(None, "text", "I will call", BOX), Element(1, "textbox", "Comment", BOX))
+    assert mark('Comment "I will call"', form, [parse('"Comment" fill(1, "I will call")')]).endswith(
+        "[did +]"
+    )
 
 
 @pytest.mark.parametrize(
