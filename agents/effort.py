@@ -1,13 +1,15 @@
 """Test-time compute: how much an actor and its team spend on a decision, from one dial.
 
     low     the likeliest action, whatever came of it before; one more try by the team
-    medium  another one where that was done on this very page already (same text, same picture)
+    medium  another one where that was done on this very page already (same text, same picture) and led back
+            to where one has been
     high    at each step the action that comes up most among several drawn, and `done` only where the
             reviewer sees it too; more tries by the team
 
 Most pages answer the same action with the same page, so whoever does it again goes round in circles until the
-steps run out; small models do. Drawing several and taking the most common one is self-consistency (Wang et
-al., https://arxiv.org/abs/2203.11171).
+steps run out; small models do. What closed the circle is to blame first: who presses Close, then Cancel where
+it asks whether to, should press Close once more and then something else. Drawing several actions and taking
+the most common one is self-consistency (Wang et al., https://arxiv.org/abs/2203.11171).
 
 Not covered: telling the model that it goes in circles, and ending it (`job.py`).
 """
@@ -26,6 +28,7 @@ from tools.actions import Action
 from tools.observation import Observation
 
 TEMPERATURE = 0.7
+AGAIN = 2  # times an action that led on is done on one page
 
 
 @dataclass(frozen=True)
@@ -54,16 +57,22 @@ class Deliberate:
         self.name = model.name
         self._model, self._effort = model, effort
         self._reviewer = reviewer if effort.seconded else None
-        self._tried: dict[bytes, set[str]] = defaultdict(set)
+        self._tried: dict[bytes, Counter[str]] = defaultdict(Counter)  # by page
+        self._back: set[tuple[bytes, str]] = set()  # on which page what led to one seen before
         self._page, self._steps = b"", 0
 
     async def decide(self, goal: str, observation: Observation, history: Sequence[Action]) -> Decision:
         """The next action. Raises ModelDown, and NoVerdict where the reviewer's model gives none."""
+        page = digest(observation)
         if len(history) < self._steps:
             self._tried.clear()
+            self._back.clear()
         elif len(history) == self._steps + 1:  # more were not decided here, nor done on the page seen last
-            self._tried[self._page].add(str(history[-1]))
-        self._page, self._steps = digest(observation), len(history)
+            did = str(history[-1])
+            self._tried[self._page][did] += 1
+            if page in self._tried:
+                self._back.add((self._page, did))
+        self._page, self._steps = page, len(history)
         first = await self._model.decide(goal, observation, history)
         if not first.valid or not self._effort.samples:
             return first
@@ -91,8 +100,10 @@ class Deliberate:
         return replace(first, action=chosen, prompt_tokens=asked, completion_tokens=answered, confidence=sure)
 
     def _in_vain(self, action: Action) -> bool:
-        """Whether that was done on this page before; waiting again is no repetition."""
-        return action.name != "noop" and str(action) in self._tried[self._page]
+        """Whether that was done here before and led back, or often enough; waiting is no repetition."""
+        did = str(action)
+        again = (self._page, did) in self._back or self._tried[self._page][did] >= AGAIN
+        return action.name != "noop" and again
 
 
 def digest(observation: Observation) -> bytes:

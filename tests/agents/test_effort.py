@@ -59,6 +59,22 @@ async def test_another_action_where_the_same_was_in_vain() -> None:
     )
 
 
+async def test_what_led_back_is_to_blame_before_what_led_on() -> None:
+    """Save, Cancel where it asks, and again: this time it is not Cancel. What led on may be done twice."""
+    sure = replace(
+        PAGE,
+        title="Sure?",
+        elements=(Element(1, "button", "OK", BOX), Element(2, "button", "Cancel", BOX)),
+    )
+    answers = [pick("Save"), pick("Cancel"), pick("Save"), pick("Cancel"), pick("OK")]
+    done, asked = await decided(answers, [PAGE, sure, PAGE, sure])
+    assert done == ["click(2)", "click(2)", "click(2)", "click(1)"] and asked == [1, 1, 1, 1, 8]
+    pages = [replace(PAGE, title="Another"), replace(PAGE, title="A third")]
+    turns = [PAGE, pages[0], PAGE, pages[1], PAGE]
+    answers = [pick("Save"), pick("Next"), pick("Save"), pick("Next"), pick("Save"), pick("Next")]
+    assert (await decided(answers, turns))[0][-1] == "click(1)"
+
+
 async def test_what_nothing_else_can_be_said_to_stays() -> None:
     """A model that knows but one answer gives it, and waiting again is no repetition."""
     assert (await decided([pick("Next")], [PAGE, PAGE]))[0] == ["click(1)", "click(1)"]
