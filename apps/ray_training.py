@@ -11,7 +11,6 @@ must be on one that all workers see.
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Sequence
@@ -32,14 +31,14 @@ def pretrain(recipe: Recipe, data: Sequence[Path], out: Path, workers: int, addr
 
     from tools.settings import home
     from training.nano import SIZES
-    from trajectories.keeper import ClusterError
+    from trajectories.keeper import ClusterError, connect
 
     if recipe.size not in SIZES:
         raise ValueError(f"no size {recipe.size!r}; there are {', '.join(SIZES)}")
     out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     # What the workers' libraries print is in Ray's logs; what training says of itself is MLflow's.
-    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    connect(address)
     try:
         there = ray.cluster_resources()
         gpus = there.get("GPU", 0) >= workers

@@ -18,7 +18,6 @@ machine going away (started again, it goes on where it was).
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
@@ -30,6 +29,7 @@ from agents.policies import Policy
 from tools.environment import EnvironmentDown
 from tools.observation import Observation
 from trajectories.episode import Episode
+from trajectories.keeper import connect
 from trajectories.rollout import Job, do, job_ids, not_stored
 from trajectories.store import Store
 from trajectories.suites import open_suite, open_workplace
@@ -80,8 +80,8 @@ async def roll_out_all(
     """`rollout.roll_out_all` on the Ray at `address`, with at most `workers` at once; 0: one to each CPU.
 
     Suite and `make_policy` are pickled. A job over which `LIVES` workers were lost ends as an episode that
-    says so. Raises as `rollout.roll_out_all` does; EnvironmentDown also where no worker can begin, or Ray
-    can't be reached.
+    says so. Raises as `rollout.roll_out_all` does; EnvironmentDown also where no worker can begin,
+    ClusterError where Ray can't be reached.
     """
     ids = job_ids(jobs, suite_name, policy_name)
     waiting = deque(not_stored(ids, store, progress))
@@ -90,7 +90,7 @@ async def roll_out_all(
     import ray
     from ray.exceptions import RayError, RayTaskError
 
-    _connect(address)
+    connect(address)
     hire = ray.remote(num_cpus=1)(Worker).remote
     suite = open_(suite_name)
     at_work: set[asyncio.Task[None] | None] = set()  # lives past their beginning
@@ -149,16 +149,6 @@ async def roll_out_all(
         await asyncio.gather(*lives, return_exceptions=True)
         ray.shutdown()
     return {job: id for job, id in ids.items() if id in store}
-
-
-def _connect(address: str) -> None:
-    """Raises EnvironmentDown."""
-    import ray
-
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # Ray raises plain ones as well
-        raise EnvironmentDown(f"Ray at {address} can't be reached: {_plain(error)}") from error
 
 
 def _plain(error: BaseException) -> str:

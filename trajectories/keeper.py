@@ -65,6 +65,18 @@ def running(address: str) -> Iterator[str]:
                 del os.environ[name]
 
 
+def connect(address: str) -> None:
+    """Make this process a driver of the Ray at `address` (`HOST:PORT`); Ray's own words stay in its logs.
+    Raises ClusterError."""
+    import ray
+
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:  # Ray raises plain ones as well
+        said = " ".join(str(error).split())[:500]
+        raise ClusterError(f"Ray at {address} can't be reached: {said}") from error
+
+
 def _keep(address: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when it is imported
     import ray
