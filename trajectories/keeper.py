@@ -24,6 +24,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psutil
+
 PROBE = 5.0  # seconds for a cluster's head to answer
 OBJECTS = 256 << 20  # bytes of shared memory for a Ray of our own: episodes on their way
 PASSES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")  # what a driver shows to Ray
@@ -104,6 +106,8 @@ def _keep(address: str) -> None:
     print(json.dumps(said), flush=True)
     sys.stdin.read()
     ray.shutdown()
+    for process in psutil.Process().children(recursive=True):  # a node that gave up on itself leaves some
+        process.kill()
 
 
 if __name__ == "__main__":
