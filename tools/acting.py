@@ -25,6 +25,7 @@ from tools.actions import FINAL, Action, Target, quote
 from tools.elements import Elements, Located, Look
 from tools.environment import ActionFailed, Start
 from tools.observation import Observation, shorten
+from tools.wall import Wall
 
 ACTION_SECONDS = 3.0
 
@@ -35,7 +36,7 @@ class Acting(ABC):
 
     files: Path
     _start: Start
-    _origins: tuple[str, ...]
+    _wall: Wall
     _pages: list[Page]
     _tab: int
     _readers: dict[Page, Elements]
@@ -55,12 +56,6 @@ class Acting(ABC):
 
     @abstractmethod
     def _lost(self, error: Error) -> bool: ...
-
-    @abstractmethod
-    def _allowed(self, url: str) -> bool: ...
-
-    @abstractmethod
-    def _outside(self, url: str) -> str: ...
 
     @abstractmethod
     def _saving_now(self) -> bool: ...
@@ -307,11 +302,11 @@ class Acting(ABC):
     async def _goto(self, url: str) -> None:
         try:
             full = urljoin(self.page.url, url)
-            allowed = self._allowed(full)
+            allowed = self._wall.allowed(full)
         except ValueError as error:
             raise ActionFailed(f"{shorten(url)} is no address") from error
         if not allowed:
-            raise ActionFailed(self._outside(full))
+            raise ActionFailed(self._wall.outside(full))
         try:
             await self.page.goto(full, wait_until="load")
         except Error as error:

@@ -8,15 +8,15 @@ page or browser is started again and the episode goes on. While a JavaScript dia
         look = await env.reset(Start("http://127.0.0.1:8000/"))
         look = await env.step(parse('click(button("Save"))'))
 
-Not covered: what is on a page (`elements.py`), which browser and flags (`chromium.py`), approval.
-After a whole browser has died cookies are kept, but localStorage and half-filled forms are lost.
+Not covered: what is on a page (`elements.py`), where it may go (`wall.py`), which browser and flags
+(`chromium.py`), approval. After a whole browser has died cookies are kept, but localStorage and half-filled
+forms are lost.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import re
 import tempfile
 from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
@@ -24,7 +24,6 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 from playwright.async_api import Browser as Chromium
 from playwright.async_api import (
@@ -35,9 +34,7 @@ from playwright.async_api import (
     Error,
     Page,
     Playwright,
-    ProxySettings,
     Request,
-    Route,
     async_playwright,
 )
 from playwright.async_api import TimeoutError as ActionTimeout
@@ -47,9 +44,10 @@ from tools.acting import ACTION_SECONDS, Acting, why
 from tools.actions import Action, quote
 from tools.chromium import LAUNCH_ARGS, find_chromium
 from tools.elements import INIT, Elements, Look
-from tools.environment import ActionFailed, EnvironmentDown, Start, beside, origin
+from tools.environment import ActionFailed, EnvironmentDown, Start, origin
 from tools.observation import Box, Element, Observation, Table, shorten
 from tools.secrets import painted_over
+from tools.wall import READING, Wall
 
 NAVIGATION_SECONDS = 10.0
 OPENING_SECONDS = 20.0  # for a tab, or to close one
@@ -57,10 +55,8 @@ OPENINGS = 3  # times a tab is tried for
 SETTLE_SECONDS = 2.0
 STILL_SECONDS = 0.5  # for a page that moved while it was looked at
 NAVIGATIONS = frozenset({"goto", "go_back"})
-READING = frozenset({"GET", "HEAD"})
 REUSES = 50  # episodes in one tab at most: pages leak, and a renderer's memory only grows
 ERROR_PAGE = "chrome-error:"  # the browser's own, where a page does not load
-NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody answers
 UNWAITED = frozenset({"websocket", "eventsource", "media", "ping"})  # requests that may never end
 
 T = TypeVar("T")
@@ -144,7 +140,7 @@ class BrowserEnvironment(Acting):
     def _clear(self, start: Start, again: bool = False) -> None:
         """Forget the last episode; with `again` its tab stays."""
         self._start = start
-        self._origins = tuple(start.origins) or (origin(start.url),)
+        self._wall = Wall(start)
         if not again:
             self._pages: list[Page] = []
             self._readers: dict[Page, Elements] = {}
@@ -156,8 +152,6 @@ class BrowserEnvironment(Acting):
         self._dead = False
         self._requests: set[Request] = set()
         self._endless: set[Request] = set()  # requests that have outlived a settling: a long poll
-        self._blocked: str | None = None
-        self._failed: str | None = None
         self._unsaved: str | None = None  # a download that failed, at its end, which may be steps later
         self._saving: set[asyncio.Future[Any]] = set()
         self._parked: set[asyncio.Future[Any]] = set()
@@ -226,7 +220,7 @@ class BrowserEnvironment(Acting):
         if restarted:
             seen = await self.observe()
             return self._with(seen, f"the browser had died and was started again; {action} was not done")
-        self._blocked = self._failed = None
+        self._wall.forget()
         error: str | None = None
         limit = NAVIGATION_SECONDS if action.name in NAVIGATIONS else ACTION_SECONDS
         try:
@@ -326,16 +320,16 @@ class BrowserEnvironment(Acting):
         if self._context is None or not self._pages or self._used >= REUSES:
             return False, None
         same = replace(start, url="", files=None) == replace(self._start, url="", files=None)
-        own = self._origins == (origin(start.url),) and not start.origins and start.session is None
+        own = self._wall.origins == (origin(start.url),) and not start.origins and start.session is None
         clean = not (
             self._dead or self._dialogs or self._parked or self._saving_now() or len(self._pages) > 1
         )
         if not (same and own and clean and start.url.startswith("http") and "#" not in start.url):
             return False, None
-        if origin(self.page.url) != self._origins[0]:
+        if origin(self.page.url) != self._wall.origins[0]:
             return False, None
         self._clear(start, again=True)
-        storage = {"origin": self._origins[0], "storageTypes": "all"}
+        storage = {"origin": self._wall.origins[0], "storageTypes": "all"}
         inside = {
             "expression": f"sessionStorage.clear(); window.name = ''; {anew or ''}",
             "awaitPromise": True,
@@ -390,23 +384,14 @@ class BrowserEnvironment(Acting):
             service_workers="block",
             locale="en-US",
             storage_state=cast(Any, self._start.session),
-            proxy=self._wall(),
+            proxy=self._wall.proxy(),
         )
         self._context = context
         context.set_default_timeout(ACTION_SECONDS * 1000)
         context.set_default_navigation_timeout(NAVIGATION_SECONDS * 1000)
         await context.add_init_script(INIT)
         await context.add_init_script(clipboard.INIT)
-        # Only what is NOT allowed comes to Python, so an allowed request costs nothing here.
-        allowed = "|".join(re.escape(o) for o in self._origins)
-        if "*" not in self._origins:
-            await context.route(re.compile(rf"^(?!(?:{allowed})(?:[/?#]|$)|data:|blob:|about:)"), self._block)
-            if "file://" in self._origins:
-                folder = re.escape(self._start.url.rpartition("/")[0])
-                await context.route(re.compile(rf"^(?!{folder}/)file:"), self._block_elsewhere)
-        if not self._start.writes:
-            await context.route("**/*", self._read_only)
-            await context.route_web_socket("**", lambda socket: socket.close())
+        await self._wall.around(context)
         context.on("page", self._opened)
         context.on("dialog", self._asked)
         context.on("request", self._requested)
@@ -416,17 +401,6 @@ class BrowserEnvironment(Acting):
             await context.add_cookies(self._cookies)
         self._pages, self._tab = [], 0
         await context.new_page()
-
-    def _wall(self) -> ProxySettings | None:
-        """A proxy that is not there, for all but the allowed origins.
-
-        Playwright shows neither redirects nor WebSockets to a route, and a redirect carries data out.
-        """
-        if "*" in self._origins:
-            return None
-        split = (urlsplit(o) for o in self._origins if o.startswith("http"))
-        open_to = (s.netloc if s.port else f"{s.netloc}:{443 if s.scheme == 'https' else 80}" for s in split)
-        return {"server": NOWHERE, "bypass": ",".join(open_to)}
 
     async def _go(self, url: str) -> None:
         try:
@@ -533,39 +507,12 @@ class BrowserEnvironment(Acting):
 
     def _requested(self, request: Request) -> None:
         self._requests.add(request)
+        self._wall.requested(request)
         self.writes += request.method not in READING
-
-    async def _read_only(self, route: Route) -> None:
-        if route.request.method in READING:
-            await route.fallback()  # another route may yet refuse it
-            return
-        self._failed = f"{shorten(route.request.url)} was not sent: here it is only read, never written"
-        await route.abort("aborted")  # the page stays where it is
-
-    async def _block(self, route: Route) -> None:
-        request = route.request
-        if request.is_navigation_request():
-            self._blocked = request.url
-            await route.abort("aborted")  # the page stays where it is
-        else:
-            await route.abort("blockedbyclient")
-
-    async def _block_elsewhere(self, route: Route) -> None:
-        """Pages and frames are files of the start's folder; pictures and styles may lie elsewhere."""
-        if route.request.is_navigation_request() and not self._allowed(route.request.url):
-            await self._block(route)
-        else:
-            await route.fallback()
 
     def _request_failed(self, request: Request) -> None:
         self._requests.discard(request)
-        failure = request.failure or ""
-        if not request.is_navigation_request() or "ERR_ABORTED" in failure:
-            return
-        if not self._allowed(request.url):  # a redirect
-            self._blocked = request.url
-        else:
-            self._failed = f"{request.url} did not load ({failure})"
+        self._wall.request_failed(request)
 
     async def _save(self, download: Download) -> None:
         name = Path(download.suggested_filename).name or "download"
@@ -651,21 +598,21 @@ class BrowserEnvironment(Acting):
 
     async def _strayed(self, error: str | None) -> str | None:
         """After an action: say if it led nowhere, and go back from where nobody may be."""
-        said, self._unsaved = self._failed or self._unsaved, None
-        if self._blocked is not None:
-            said = self._outside(self._blocked)
+        said, self._unsaved = self._wall.failed or self._unsaved, None
+        if self._wall.blocked is not None:
+            said = self._wall.outside(self._wall.blocked)
         if self._dialogs or self._dead or not self._pages:
             return said
         url = self.page.url
-        if len(self._pages) > 1 and self._blocked is not None and url in ("about:blank", ":", ""):
+        if len(self._pages) > 1 and self._wall.blocked is not None and url in ("about:blank", ":", ""):
             with suppress(Error):
                 await self.page.close()  # a new tab that was not let go anywhere
         elif (said or error) and await self._is_error_page():
             await self._go(self._good)
             return said or error
-        elif not self._allowed(url):
+        elif not self._wall.allowed(url):
             await self._go(self._good)
-            return said or self._outside(url)
+            return said or self._wall.outside(url)
         return said
 
     async def _is_error_page(self) -> bool:
@@ -678,20 +625,6 @@ class BrowserEnvironment(Acting):
         except Error as error:
             self._lost(error)
             return False
-
-    def _outside(self, url: str) -> str:
-        if url.startswith("file:") and "file://" in self._origins:
-            return f"{shorten(url)} is outside the folder of the first page"
-        return f"{shorten(url)} is outside the allowed origins: {', '.join(self._origins)}"
-
-    def _allowed(self, url: str) -> bool:
-        return (
-            "*" in self._origins
-            or (
-                origin(url) in self._origins and (not url.startswith("file:") or beside(url, self._start.url))
-            )
-            or url.startswith(("about:", "blob:", "data:"))
-        )
 
     # ---- looking -----------------------------------------------------------------------------------------
 

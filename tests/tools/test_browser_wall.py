@@ -104,6 +104,7 @@ async def test_a_local_page_shows_no_other_folders_in_its_frames(tmp_path: Path,
         env = browser.environment()
         seen = await env.reset(Start((tmp_path / "pages" / "page.html").as_uri()))
         assert "Near" in seen.text() and "Secret" not in seen.text() and seen.title == "drawn"
+        assert seen.error is None  # the page did open
         seen = await env.step(parse('click(button("Show"))'))
         assert "outside the folder" in (seen.error or "") and "Secret" not in seen.text()
         said = [await frame.evaluate("document.body.innerText") for frame in env.page.frames]
