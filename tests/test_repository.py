@@ -1,5 +1,5 @@
-"""The repository keeps its word: the README's commands and the map of the code are true, nothing of one machine
-is in it, and what is imported is declared and pinned."""
+"""The repository keeps its word: the README's commands and the map of the code are true, nothing of one
+machine is in it, and what is imported is declared and pinned."""
 
 from __future__ import annotations
 
