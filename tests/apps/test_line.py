@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +29,7 @@ from trajectories.store import Store
 from trajectories.tasks import HELD_OUT_FROM
 
 ROOT = Path(__file__).parents[2]
+AIRFLOW = os.environ.get("SHOPFLOOR_AIRFLOW_PYTHON")  # read now: no test sees the user's settings
 
 
 def recorded(number: int, **changes: Any) -> Episode:
@@ -168,6 +172,43 @@ def test_other_schedulers_know_the_same_stages() -> None:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "STAGES"
     ]
     assert named == STAGES
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_airflow_carries_out_the_dag(tmp_path: Path) -> None:
+    """Airflow itself, in an environment of its own, has no fault to find with the DAG, and calls each stage's
+    command once, in order, in an environment that has the state folder; a failed one ends it."""
+    python = Path(AIRFLOW or tmp_path / "env" / "bin" / "python")
+    if not AIRFLOW:
+        subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
+        pip = [python, "-m", "pip", "install", "--quiet", "--requirement", "deploy/airflow/requirements.txt"]
+        subprocess.run(pip, cwd=ROOT, check=True, timeout=2400)
+    command = tmp_path / "shopfloor"
+    command.write_text('#!/bin/sh\necho "$@" >> "$SHOPFLOOR_HOME/called"\ntest "$5" != "$FAIL"\n')
+    command.chmod(0o755)
+    environment = os.environ | {
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "deploy" / "airflow"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "SHOPFLOOR": str(command),
+        "SHOPFLOOR_HOME": str(tmp_path),
+        "SHOPFLOOR_SIZE": "tiny",
+        "FAIL": "",
+    }
+
+    def airflow(*words: str, **changes: str) -> int:
+        return subprocess.run(
+            [python.parent / "airflow", *words], env=environment | changes, stdout=sys.stderr
+        ).returncode
+
+    assert airflow("db", "migrate") == 0
+    assert airflow("dags", "test", "shopfloor_line", "2026-02-01") == 0
+    called = (tmp_path / "called").read_text().splitlines()
+    assert called == [f"line --size tiny --only {stage} --json" for stage in STAGES]
+    (tmp_path / "called").unlink()
+    assert airflow("dags", "test", "shopfloor_line", "2026-02-02", FAIL="rft") != 0
+    assert {line.split()[4] for line in (tmp_path / "called").read_text().splitlines()} == set(STAGES[:5])
 
 
 def test_dials_name_suites_and_families_that_there_are() -> None:
