@@ -67,7 +67,7 @@ def kill_amid(stage: str, process: subprocess.Popen[str], folder: Path) -> None:
     work = folder / "line" / "work"
     while not any(work.glob(MIDDLE[stage])):
         assert process.poll() is None, f"the line ended before {stage} was in the middle of its work"
-        time.sleep(0.002)
+        time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
     deadline = time.monotonic() + 30
