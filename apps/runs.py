@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 from collections import Counter
@@ -24,6 +25,8 @@ from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tools.lifeline import die_with_parent
 
 if TYPE_CHECKING:
     from training import dpo as preferences
@@ -77,7 +80,9 @@ def _album(data: Sequence[Path], out: Path, size: str) -> Any:
     if not kept.exists():
         ids = {folder: told(folder) for folder in data}
         parts = [(f, own[i : i + EPISODES]) for f, own in ids.items() for i in range(0, len(own), EPISODES)]
-        with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(
+            mp_context=get_context("spawn"), initializer=die_with_parent, initargs=(os.getpid(),)
+        ) as pool:
             pages.write(chain.from_iterable(pool.map(partial(_pages, size), parts)), kept)
     return pages.Album(kept)
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -145,8 +146,11 @@ def _run_folder(args: argparse.Namespace, name: str) -> Path:
 
 def _pretrain(args: argparse.Namespace) -> dict[str, Any]:
     from apps import runs
+    from tools.lifeline import die_with_parent
     from training.pretrain import Recipe
 
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun takes its processes along only when it can
+        die_with_parent()
     recipe = Recipe(
         args.size,
         args.steps,

@@ -16,7 +16,6 @@ Not covered: fine-tuning on what each role decided in recorded episodes alone (`
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import re
@@ -35,6 +34,7 @@ from training import nano, together
 from training.muon import Muon
 from training.pages import Album
 from training.screens import Artist, Screen
+from trajectories.shards import write_json
 
 IGNORE = -100
 POOL = 6  # steps whose screens are drawn at once and shared out by length: little is padded
@@ -389,7 +389,7 @@ def pretrain(
     if not chief:
         return folder
     scores = held_out(model, processor, dial.image, screens=100)
-    (out / "scores.json").write_text(json.dumps(scores, indent=1))
+    write_json(out / "scores.json", scores)  # last: its existence means that nothing is left to do
     report(step + 1, {f"held_out/{k}": v for k, v in scores.items()})
     return folder
 

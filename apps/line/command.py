@@ -158,5 +158,6 @@ def _prefect(args: argparse.Namespace) -> int:
     words += ["--minutes", str(args.minutes)] if args.minutes else []
     words += ["--from-scratch"] if args.from_scratch else []
     words += ["--every", str(args.every)] if args.every else []
+    words += ["--json"] if args.json else []
     sys.stdout.flush()
     os.execv(python, [str(python), str(PREFECT / "flow.py"), *words])

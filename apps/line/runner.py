@@ -79,7 +79,7 @@ def open_turn(size: str, minutes: float | None, from_scratch: bool, workers: int
     numbers = sorted(int(f.name) for f in turns.iterdir() if (f / "turn.json").exists())
     last = numbers[-1] if numbers else 0
     if last and not (turns / f"{last:06d}" / "finished.json").exists():
-        turn = Turn(**json.loads((turns / f"{last:06d}" / "turn.json").read_text()))
+        turn = begun(last)
         if turn.size != size:
             folder = turns / f"{last:06d}"
             raise OutOfOrder(
@@ -92,6 +92,11 @@ def open_turn(size: str, minutes: float | None, from_scratch: bool, workers: int
     turn = Turn(last + 1, size, own, champion, base, workers)
     _write(turns / f"{turn.number:06d}" / "turn.json", asdict(turn))
     return turn
+
+
+def begun(number: int) -> Turn:
+    """A turn as it was begun."""
+    return Turn(**json.loads((home() / "line" / "turns" / f"{number:06d}" / "turn.json").read_text()))
 
 
 def _in_use(size: str, from_scratch: bool) -> tuple[str, str]:

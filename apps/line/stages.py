@@ -82,7 +82,8 @@ def pretrain(turn: Turn, given: Given, folder: Path) -> Result:
     drawn, recorded = folder / "drawn", folder / "recorded"
     given_data = [*given["generate"]["data"]]
     words = ["--minutes", str(turn.minutes * 0.35), "--out", str(drawn)]
-    _pretrain(turn, words)
+    if not (drawn / "scores.json").exists():  # written last; a checkpoint that is there is made again
+        _pretrain(turn, words)
     data = [word for part in given_data for word in ("--data", part)]
     words = ["--minutes", str(turn.minutes * 0.55), "--out", str(recorded), *data]
     _pretrain(turn, [*words, "--questions", "5", "--rate", "8e-4", "--from", str(drawn / "checkpoint")])

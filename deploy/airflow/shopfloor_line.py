@@ -2,9 +2,11 @@
 
 Put this file into Airflow's `dags` folder, and set in the environment of scheduler and worker:
 
-    SHOPFLOOR          the command, that of a checkout: .venv/bin/shopfloor  (default: shopfloor)
+    SHOPFLOOR          the command, of a checkout /…/.venv/bin/shopfloor  (default: shopfloor)
     SHOPFLOOR_HOME     the state folder that all tasks share
-    SHOPFLOOR_SIZE     tiny, nano or micro                                    (default: nano)
+    SHOPFLOOR_SIZE     tiny, nano or micro                                (default: nano)
+
+Both paths from the root on, for Airflow runs each task in a folder of its own.
 
 Needs no Shopfloor in Airflow's own environment. Two turns never overlap; a stage that failed is tried again
 and goes on where it was, and one that was finished with equal inputs is passed over at once.

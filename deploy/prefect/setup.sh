@@ -5,6 +5,9 @@
 #     bash deploy/prefect/setup.sh           # once; then: shopfloor line --prefect
 #     bash deploy/prefect/setup.sh server    # and Prefect's UI at http://127.0.0.1:4200
 set -euo pipefail
+# Where `shopfloor line --prefect` keeps its runs, seen from the folder that this is called in.
+PREFECT_HOME=$(realpath -m "${PREFECT_HOME:-${SHOPFLOOR_HOME:-.shopfloor}/prefect}")
+export PREFECT_HOME
 cd "$(dirname "$0")"
 # Nothing is sent anywhere.
 export DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false

@@ -1,14 +1,13 @@
-"""The line: what it learns from, turns that are killed and go on, and one whole turn on real parts (slow)."""
+"""The line: what it learns from, and turns of cheap stages that are killed and go on (real ones:
+`test_line_whole.py`)."""
 
 from __future__ import annotations
 
 import ast
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from trajectories.store import Store
 from trajectories.tasks import HELD_OUT_FROM
 
 ROOT = Path(__file__).parents[2]
+AIRFLOW = os.environ.get("SHOPFLOOR_AIRFLOW_PYTHON")  # read now: no test sees the user's settings
 
 
 def recorded(number: int, **changes: Any) -> Episode:
@@ -174,84 +174,43 @@ def test_other_schedulers_know_the_same_stages() -> None:
     assert named == STAGES
 
 
-def line(folder: Path, *words: str) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "apps.main",
-        "line",
-        "--size",
-        "tiny",
-        "--from-scratch",
-        "--json",
-    ]
-    environment = os.environ | {"SHOPFLOOR_HOME": str(folder), "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([*command, *words], env=environment, text=True, stdout=subprocess.PIPE)
-
-
-def left(folder: Path) -> list[str]:
-    """Processes still at work with that state folder."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if str(folder).encode() in (process / "environ").read_bytes():
-                found.append((process / "cmdline").read_text().replace("\0", " ")[:200])
-        except OSError:
-            continue
-    return found
-
-
-@pytest.mark.timeout(1500)
-def test_the_whole_line(tmp_path: Path) -> None:
-    """From nothing to a served model on real parts, in one command: every stage is done, the decision is the
-    statistics', and what is deployed is the champion or, where luck could have been, what was in use."""
-    process = line(tmp_path, "--minutes", "0.5")
-    said = json.loads(process.communicate()[0])
-    assert process.returncode == 0 and list(said["stages"]) == list(STAGES)
-    _decided_and_deployed(tmp_path, said)
-
-
 @pytest.mark.slow
-@pytest.mark.timeout(7200)
-def test_the_whole_line_killed_at_each_stage(tmp_path: Path) -> None:
-    """From nothing to a served model on real parts, killed by SIGKILL in each stage: it goes on, no finished
-    stage is done again, nothing is left running; the decision is the statistics', and what is deployed is the
-    champion. A second turn makes no demonstrations and no pretraining again."""
-    notes = tmp_path / "line" / "turns" / "000001"
-    before: dict[str, int] = {}
-    for stage in STAGES:
-        if (notes / f"{stage}.json").exists():
-            continue  # quick, and done before it could be killed
-        process = line(tmp_path, "--minutes", "0.5")
-        work = tmp_path / "line" / "work"
-        while not any(work.glob(f"{stage}-*")) and process.poll() is None:
-            time.sleep(0.02)
-        time.sleep(3.0 if stage in ("generate", "pretrain", "rft", "evaluate") else 0.0)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        deadline = time.monotonic() + 30
-        while (still := left(tmp_path)) and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert not still
-        for name, inode in before.items():
-            assert (notes / name).stat().st_ino == inode, f"{name} was done again"
-        before = {f.name: f.stat().st_ino for f in notes.glob("*.json")}
-    process = line(tmp_path, "--minutes", "0.5")
-    said = json.loads(process.communicate()[0])
-    assert process.returncode == 0 and said["turn"] == 1
-    _decided_and_deployed(tmp_path, said)
+@pytest.mark.timeout(3600)
+def test_airflow_carries_out_the_dag(tmp_path: Path) -> None:
+    """Airflow itself, in an environment of its own, has no fault to find with the DAG, and calls each stage's
+    command once, in order, in an environment that has the state folder; a failed one is tried twice more, and
+    ends it."""
+    python = Path(AIRFLOW or tmp_path / "env" / "bin" / "python")
+    if not AIRFLOW:
+        subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
+        pip = [python, "-m", "pip", "install", "--quiet", "--requirement", "deploy/airflow/requirements.txt"]
+        subprocess.run(pip, cwd=ROOT, check=True, timeout=2400)
+    command = tmp_path / "shopfloor"
+    command.write_text('#!/bin/sh\necho "$@" >> "$SHOPFLOOR_HOME/called"\ntest "$5" != "$FAIL"\n')
+    command.chmod(0o755)
+    environment = os.environ | {
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "deploy" / "airflow"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "SHOPFLOOR": str(command),
+        "SHOPFLOOR_HOME": str(tmp_path),
+        "SHOPFLOOR_SIZE": "tiny",
+        "FAIL": "",
+    }
 
-    process = line(tmp_path, "--minutes", "0.5")
-    again = json.loads(process.communicate()[0])
-    assert again["turn"] == 2
-    assert {stage for stage, one in again["stages"].items() if one["cached"]} >= set(STAGES[:4])
+    def airflow(*words: str, **changes: str) -> int:
+        return subprocess.run(
+            [python.parent / "airflow", *words], env=environment | changes, stdout=sys.stderr
+        ).returncode
 
-
-def _decided_and_deployed(home: Path, said: dict[str, Any]) -> None:
-    served = json.loads((home / "line" / "deployed.json").read_text())
-    assert served["label"] == said["deployed"]
-    assert said["promoted"] == said["reason"].startswith(("better", "promoted before"))
-    assert (served["champion"] == said["version"]) == said["promoted"]
+    assert airflow("db", "migrate") == 0
+    assert airflow("dags", "test", "shopfloor_line", "2026-02-01") == 0
+    called = (tmp_path / "called").read_text().splitlines()
+    assert called == [f"line --size tiny --only {stage} --json" for stage in STAGES]
+    (tmp_path / "called").unlink()
+    assert airflow("dags", "test", "shopfloor_line", "2026-02-02", FAIL="rft") != 0
+    called = [line.split()[4] for line in (tmp_path / "called").read_text().splitlines()]
+    assert called == [*STAGES[:5], "rft", "rft"]
 
 
 def test_dials_name_suites_and_families_that_there_are() -> None:
