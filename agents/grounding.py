@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from tools.actions import Action
 from tools.observation import EDITABLE, MAX_ELEMENTS, MAX_OPTIONS, Element, Observation
@@ -75,7 +75,8 @@ def mark(goal: str, page: Observation, history: Sequence[Action] = ()) -> str:
                 break
         else:
             at += 1
-    if (following := _following(marks, [m.end() for m in quotes.values()])) is not None:
+    offered = {str(e.ref) for e in page.actionable() if e.role == "option" and not set(SHOWN) & set(e.states)}
+    if (following := _following(marks, [m.end() for m in quotes.values()], offered)) is not None:
         marks[following] = [NEXT, *(marks.get(following) or _empty(page))]
     parts, last = list[str](), 0
     for end in sorted(marks):
@@ -99,10 +100,10 @@ def outstanding(goal: str, page: Observation, history: Sequence[Action] = ()) ->
     return not all(any(f" {' '.join(words)} " in text for text in told) for words in quotes)
 
 
-def _following(marks: dict[int, list[str]], quoted: Sequence[int]) -> int | None:
+def _following(marks: dict[int, list[str]], quoted: Sequence[int], offered: Container[str]) -> int | None:
     """Where what is to be done first ends; None if nothing is left that is known of."""
     others = [end for end, said in marks.items() if said != ["+"]]
-    return next((end for end in quoted or others if not _settled(marks.get(end, ()))), None)
+    return next((end for end in quoted or others if not _settled(marks.get(end, ()), offered)), None)
 
 
 def _empty(page: Observation) -> list[str]:
@@ -111,9 +112,11 @@ def _empty(page: Observation) -> list[str]:
     return [f"?{e.ref}" for e in fields if "disabled" not in e.states][:EMPTY]
 
 
-def _settled(said: Sequence[str]) -> bool:
-    """Whether it was done, or stands there already."""
-    return any(mark == DID or mark.startswith("=") for mark in said)
+def _settled(said: Sequence[str], offered: Container[str]) -> bool:
+    """Whether it was done, or stands there already. Not so while a list that opened at what was typed offers
+    it: many fields hold only what was chosen there."""
+    held = any(mark == DID or mark.startswith("=") for mark in said)
+    return held and not any(mark in offered for mark in said)
 
 
 def _phrases(page: Observation, history: Sequence[Action]) -> dict[Words, list[str]]:
@@ -139,7 +142,8 @@ def _undone(action: Action, page: Observation, phrases: dict[Words, list[str]]) 
         return False
     fields = [e for e in page.actionable() if e.role in EDITABLE and e.name == action.label]
     told = next((v for v in action.args[1:] if isinstance(v, str)), "")
-    return bool(fields) and _words(told) not in phrases and all((e.value or "") != told for e in fields)
+    read = any(not said.startswith("@") for said in phrases.get(_words(told), ()))
+    return bool(fields) and not read and all((e.value or "") != told for e in fields)
 
 
 def _texts(element: Element) -> Iterator[tuple[str, str]]:

@@ -39,13 +39,15 @@ def action_regex(
 
     With `sources` (goal, notes), text values are runs of words from them (in capitals or small letters too)
     and from the page, or figures; otherwise any text. A field that still holds what was typed into it
-    (`history`) is then filled with one of their quoted values that no field holds yet, or not at all: small
-    models like to type the same again and again. Of a list that offers something quoted nothing else is
-    chosen. Without `done` nothing is said to the person yet. Matching is meant whole (`fullmatch`).
+    (`history`) is then filled with one of their quoted values that no field holds yet, and only if no field
+    is empty: small models like to type the same again and again, or one over the other. Of a list that offers
+    something quoted nothing else is chosen. Without `done` nothing is said to the person yet. Matching is
+    meant whole (`fullmatch`).
     """
     quoted: list[str] = []
     typed = {(a.label, a.args[1]) for a in history if a.name == "fill"}
     held = [e.value for e in observation.elements if e.value]
+    empty = any(e.role in EDITABLE and not (e.options or e.value) for e in observation.actionable())
     if sources is None:
         text = ANY_TEXT
     else:
@@ -62,7 +64,8 @@ def action_regex(
             if element.role not in EDITABLE or element.options:
                 continue
             if quoted and element.value and (element.name, element.value) in typed:
-                if others := "|".join(re.escape(quote(q)) for q in quoted if q not in held):
+                others = "|".join(re.escape(quote(q)) for q in quoted if q not in held)
+                if others and not empty:
                     written.append(rf"{_said(element)}fill\({element.ref}, (?:{others})\)")
             else:
                 texts.append(rf"{_said(element)}fill\({element.ref}, ")

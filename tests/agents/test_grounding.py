@@ -85,6 +85,22 @@ def test_what_was_typed_and_lost_is_to_do(done: str, marked: str) -> None:
     assert mark('Write "x@y.z", 1', form, [parse(done)]) == marked
 
 
+def test_what_is_offered_for_a_typed_value_is_to_be_chosen() -> None:
+    """As long as the list shows; an option that is chosen already, in a list that stays, is settled."""
+    field, mail = Element(1, "combobox", "Buyer", BOX, value="Emil"), Element(3, "textbox", "Mail", BOX)
+    goal, done = 'For "Emil", mail "x@y.z"', [parse('"Buyer" fill(1, "Emil")')]
+    offered = page(field, Element(2, "option", "Emil", BOX), mail)
+    assert mark(goal, offered, done) == 'For "Emil"[! did =1 2], mail[3] "x@y.z"'
+    chosen = page(field, Element(2, "option", "Emil", BOX, states=("selected",)), mail)
+    for look in (page(field, mail), chosen):
+        assert mark(goal, look, done).endswith('mail[3] "x@y.z"[! ?3]')
+
+
+def test_a_choice_that_was_undone_is_to_do() -> None:
+    form = page(Element(1, "combobox", "State", BOX, value="any", options=("any", "open")))
+    assert mark('Show "open"', form, [parse('"State" select_option(1, "open")')]) == 'Show "open"[! @1]'
+
+
 def test_what_was_sent_from_here_and_can_be_read_is_done() -> None:
     form = page(Element(None, "text", "I will call", BOX), Element(1, "textbox", "Comment", BOX))
     assert mark('Comment "I will call"', form, [parse('"Comment" fill(1, "I will call")')]).endswith(

@@ -165,14 +165,17 @@ def test_selecting_what_is_selected_is_no_action() -> None:
 
 def test_what_was_typed_is_not_typed_again() -> None:
     """A field that holds what was typed into it takes one of the goal's quoted values that no field holds
-    yet, or is done with; what stood there before, or holds something else by now, may be typed over with
-    anything."""
+    yet, if none is empty, or is done with; what stood there before, or holds something else by now, may be
+    typed over with anything."""
     goal = 'Set name "Ada" and mail "a@x.org" for the new one'
     name = Element(1, "textbox", "Name", BOX, value="Ada")
     seen = Observation("http://x/", "T", (9, 9), (name, Element(2, "textbox", "Mail", BOX)))
     done = [parse('"Name" fill(1, "Ada")')]
     again, other, words = '"Name" fill(1, "Ada")', '"Name" fill(1, "a@x.org")', '"Name" fill(1, "new one")'
     pattern = action_regex(seen, [goal], done)
+    assert not any(allows(pattern, typed) for typed in (again, words, other))
+    full = replace(seen, elements=(name, replace(seen.elements[1], value="?")))
+    pattern = action_regex(full, [goal], done)
     assert not allows(pattern, again) and not allows(pattern, words) and allows(pattern, other)
     assert allows(pattern, '"Mail" fill(2, "new one")') and allows(pattern, '"Name" click(1)')
     assert allows(action_regex(seen, [goal]), words)
