@@ -41,7 +41,8 @@ def action_regex(
     and from the page, or figures; otherwise any text. A field that still holds what was typed into it
     (`history`) is then filled with one of their quoted values that no field holds yet, and only if no field
     is empty: small models like to type the same again and again, or one over the other. Of a list that offers
-    something quoted nothing else is chosen. Without `done` nothing is said to the person yet. Matching is
+    something quoted nothing else is chosen; of one that opened at what was typed, and offers just that, it is
+    chosen before anything else: such fields often hold only what was. Without `done` nothing is said to the person yet. Matching is
     meant whole (`fullmatch`).
     """
     quoted: list[str] = []
@@ -55,6 +56,8 @@ def action_regex(
         quoted = list(dict.fromkeys(q for source in said for q in QUOTED.findall(source)))
         cased = [change(source) for source in said for change in (str.upper, str.lower)]
         text = copied([*said, *cased, *held, *(e.name for e in observation.elements)])
+    if offered := _offered(observation, quoted, history):
+        return f"(?:{'|'.join(offered)})"
     refs = up_to(max((e.ref or 0 for e in observation.actionable()), default=0))
     written: list[str] = []
     texts: list[str] = []  # beginnings of calls that end in a text: by far the longest part, it comes once
@@ -92,6 +95,16 @@ def action_regex(
         written.append(r'send_msg_to_user\("done"\)')
     written.append(rf"(?:{'|'.join(texts)}){text}\)")
     return "(?:" + "|".join(written) + ")"
+
+
+def _offered(observation: Observation, quoted: Sequence[str], history: Sequence[Action]) -> list[str]:
+    """The clicks that choose what a field holds as it was typed from the list that offers it."""
+    typed = {(a.label, a.args[1]) for a in history if a.name == "fill"}
+    holds = {e.value for e in observation.elements if (e.name, e.value) in typed}
+    clicked = {a.label for a in history if a.name == "click"}
+    options = (e for e in observation.actionable() if e.role == "option" and "selected" not in e.states)
+    wanted = (e for e in options if e.name in quoted and e.name in holds and e.name not in clicked)
+    return [rf"{_said(e)}click\({e.ref}\)" for e in wanted]
 
 
 def _said(element: Element) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 import regex
 
-from tools.actions import ACTIONS, parse, quote
+from tools.actions import ACTIONS, Action, parse, quote
 from tools.grammar import action_regex, copied, up_to
 from tools.observation import MAX_ELEMENTS, Box, Element, Observation
 
@@ -198,6 +199,25 @@ def test_of_a_list_that_offers_what_is_quoted_nothing_else_is_chosen() -> None:
 
     assert choices('Make it "urgent"') == ["urgent"] and choices('Make it "low"') == []
     assert choices('Call it "New"') == ["high", "urgent"] == choices("Make it urgent")
+
+
+def test_what_is_offered_for_what_was_typed_is_chosen_first() -> None:
+    """Not where something else is offered, nor where it was chosen already, nor what nobody typed."""
+    buyer, send = Element(1, "textbox", "Buyer", BOX, value="Emil"), Element(3, "button", "Send", BOX)
+    goal, typed = 'Order for "Emil"', [parse('"Buyer" fill(1, "Emil")')]
+
+    def pattern(offered: Element, history: Sequence[Action] = typed) -> str:
+        return action_regex(Observation("http://x/", "T", (9, 9), (buyer, offered, send)), [goal], history)
+
+    emil = Element(2, "option", "Emil", BOX)
+    assert allows(pattern(emil), '"Emil" click(2)') and not allows(pattern(emil), '"Send" click(3)')
+    for free in (
+        pattern(Element(2, "option", "Emilia", BOX)),
+        pattern(replace(emil, states=("selected",))),
+        pattern(emil, ()),
+        pattern(emil, [*typed, parse('"Emil" click(2)')]),
+    ):
+        assert allows(free, '"Send" click(3)')
 
 
 def test_done_can_be_kept_from_being_said() -> None:
