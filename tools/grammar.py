@@ -42,8 +42,8 @@ def action_regex(
     (`history`) is then filled with one of their quoted values that no field holds yet, and only if no field
     is empty: small models like to type the same again and again, or one over the other. Of a list that offers
     something quoted nothing else is chosen; of one that opened at what was typed, and offers just that, it is
-    chosen before anything else: such fields often hold only what was. Without `done` nothing is said to the person yet. Matching is
-    meant whole (`fullmatch`).
+    chosen before anything else: such fields often hold only what was. Without `done` nothing is said to the
+    person yet. Matching is meant whole (`fullmatch`).
     """
     quoted: list[str] = []
     typed = {(a.label, a.args[1]) for a in history if a.name == "fill"}
