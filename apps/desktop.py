@@ -41,13 +41,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     chat.add_talking(parser)
-    parser.add_argument("--app", metavar="NAME", help="the application open at the start (none)")
-    parser.add_argument(
-        "--files",
-        metavar="DIR",
-        type=Path,
-        help="the folder that applications find as their home (the state folder's files/)",
-    )
+    add_desktop(parser)
     parser.add_argument(
         "--display",
         metavar="NAME",
@@ -56,22 +50,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_working(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def add_desktop(parser: argparse.ArgumentParser) -> None:
+    """What is there at the start."""
+    parser.add_argument("--app", metavar="NAME", help="the application open at the start (none)")
+    parser.add_argument(
+        "--files",
+        metavar="DIR",
+        type=Path,
+        help="the folder that applications find as their home (the state folder's files/desktop)",
+    )
+
+
+def misused(args: argparse.Namespace) -> str | None:
+    """What is wrong with that, and the mend."""
     from tools.x11.applications import APPLICATIONS
 
-    if args.app is not None and args.app not in APPLICATIONS:
-        there = ", ".join(APPLICATIONS)
-        print(f"shopfloor desktop: no application {args.app!r}; there are {there}", file=sys.stderr)
-        return 2
+    if args.app and args.app not in APPLICATIONS:
+        return f"no application {args.app!r}; there are {', '.join(APPLICATIONS)}"
     if args.files is not None and not args.files.is_dir():
-        print(f"shopfloor desktop: --files {args.files} is no folder; make it first", file=sys.stderr)
+        return f"--files {args.files} is no folder; make it first"
+    return None
+
+
+def run(args: argparse.Namespace) -> int:
+    from tools.x11.session import foreign
+
+    if problem := misused(args):
+        print(f"shopfloor desktop: {problem}", file=sys.stderr)
         return 2
-    if args.display is not None:
+    why = foreign()
+    if args.display is not None and not why:
         from tools.x11.own import unsuited
 
-        if why := unsuited(args.display):
-            print(f"shopfloor desktop: {why}", file=sys.stderr)
-            return 1
+        why = unsuited(args.display)
+    if why:
+        print(f"shopfloor desktop: {why}", file=sys.stderr)
+        return 1
     return chat.converse(args, opened_desktop, "desktop and model")
 
 
@@ -86,8 +100,8 @@ async def opened_desktop(
     from tools.own_desktop import OwnDesktop, OwnDesktops
     from tools.x11.applications import DESKTOP, HARMLESS
 
-    files = args.files or settings.home() / "files"
-    files.mkdir(exist_ok=True)
+    files = args.files or settings.home() / "files" / "desktop"
+    files.mkdir(parents=True, exist_ok=True)
     enter = f"app:{args.app}" if args.app else DESKTOP
     apps = (*(f"app:{name}" for name in HARMLESS), *policy.opened, enter)
     allowed = tuple(app for app in dict.fromkeys(apps) if policy.ruling(app, "read") != "refuse")

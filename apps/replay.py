@@ -3,11 +3,15 @@
     shopfloor replay .shopfloor/episodes/chat-20261128-101500-3f2a1b            what a chat did
     shopfloor replay set-priority.txt priority=low --url http://127.0.0.1:8080/
     shopfloor replay EPISODE --save set-priority.txt                            ... and keep it as a program
+    shopfloor replay note.txt text=Hello --app mousepad                         on a desktop of its own
 
 A program is the text that memory keeps: its goal, its values, then a call a line (`agents/lifting.py`). A
 step whose target has moved or changed its name is healed: by what names have in common, else by the actor,
 whose model starts only then. What came of that is shown, and kept in the file when you agree, or in the one
 that `--save` names.
+
+An episode that began on a desktop is run on one again, with the application in front that was; so is a
+program that opens one first. For others `--app` says so.
 
 Exit codes: 0 every step was done; 1 not; 2 wrong use; 130 interrupted. Not covered: whether the page at the
 end shows what was wanted, which nobody looks at; `shopfloor chat` has a reviewer.
@@ -26,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from apps import places
+from apps.desktop import add_desktop, misused, opened_desktop
 from apps.session import Interrupt, Session
 from tools import rails, rules, secrets, settings
 from tools.actions import Action, ActionError
@@ -44,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", metavar="PROGRAM|EPISODE", help="a program's file, or an episode's folder")
     parser.add_argument("values", nargs="*", metavar="NAME=VALUE", help="other values than the first time")
     places.add_arguments(parser)
+    add_desktop(parser)
+    parser.set_defaults(display=None)  # the person's own screen is `shopfloor desktop`'s
     parser.add_argument("--save", metavar="FILE", help="keep the program, healed if it was, in this file")
 
 
@@ -51,9 +58,13 @@ def run(args: argparse.Namespace) -> int:
     from apps.terminal import Terminal
 
     try:
-        if problem := places.misused(args):
-            raise ValueError(problem)
         lifted = _read(Path(args.what))
+        if not args.url and args.app is None:
+            args.app = _application(Path(args.what), lifted)
+        if problem := places.misused(args) or misused(args):
+            raise ValueError(problem)
+        if args.url and args.app:
+            raise ValueError("--url is a page and --app an application: give the one that it begins with")
         values = _values(args.values)
         lifted.filled(values)
         rails.ready(rules.load())
@@ -97,6 +108,21 @@ def _read(path: Path) -> Lifted:
         raise ValueError(f"{path}: {error}") from error
 
 
+def _application(path: Path, lifted: Lifted) -> str | None:
+    """What it began with on a desktop, which may be nothing; None where it began on a page."""
+    from tools.x11.applications import DESKTOP
+    from trajectories.store import Store
+
+    if path.is_dir():
+        where = Store(path.parent).load(path.name).looks[0].url
+    else:
+        first = lifted.program.steps[0]
+        where = DESKTOP if str(first).startswith('goto("app:') else ""
+    if not where.startswith("app:"):
+        return None
+    return "" if where == DESKTOP else where.removeprefix("app:")
+
+
 def _values(given: Sequence[str]) -> dict[str, str]:
     pairs = [word.partition("=") for word in given]
     if wrong := [word for word, (_, sign, _) in zip(given, pairs, strict=True) if not sign]:
@@ -116,9 +142,12 @@ async def _main(args: argparse.Namespace, lifted: Lifted, values: dict[str, str]
 
     interrupt = Interrupt(terminal)
     async with AsyncExitStack() as stack:
-        with terminal.busy("starting browser" + ("" if args.url else " and help desk") + " …"):
+        desktop = args.app is not None
+        opened = opened_desktop if desktop else places.opened_page
+        starting = "desktop" if desktop else "browser" if args.url else "browser and help desk"
+        with terminal.busy(f"starting {starting} …"):
             policy = rules.load()
-            env, look, place = await places.opened_page(args, stack, policy, interrupt)
+            env, look, place = await opened(args, stack, policy, interrupt)
         actor = Later(stack)
         program = lifted.filled(values)
         team = partial(replay, program=program, actor=actor)

@@ -9,7 +9,11 @@ Each reset is a desktop started anew (display, bus, window manager, home folder)
 the episode before. `goto("app:galculator")` opens an application; windows are tabs. What is done is real
 input; an element is looked up again before it is acted on, and tested for what lies over it.
 
-Not covered: the desktop's parts (`tools/x11/`); the person's own display (`own_desktop.py`).
+A window is moved by dragging its title bar, `mouse_drag_and_drop`. An application that crashes or hangs is
+told of in the step's error, and closed.
+
+Not covered: the desktop's parts (`tools/x11/`); the person's own display (`own_desktop.py`); the crash of
+what an application has opened itself (an editor from the file manager): only that learns the exit code.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import io
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,11 +29,10 @@ from types import TracebackType
 
 from PIL import Image
 
-from tools.actions import Action, quote
+from tools.actions import Action
 from tools.environment import ActionFailed, EnvironmentDown, Start, origin
 from tools.observation import MAX_ELEMENTS, Element, Observation, Table
 from tools.x11 import accessibility, menus
-from tools.x11.accessibility import Reading
 from tools.x11.acting import Acting
 from tools.x11.applications import DESKTOP, NotOpened, command, name_of
 from tools.x11.atspi import AtSpi, Silent
@@ -46,6 +49,7 @@ OPEN_SECONDS = 20.0
 SETTLE_SECONDS = 2.0
 STARVED_SECONDS = 10.0  # on a machine that others keep busy
 STILL_SECONDS = 0.06  # without a changed pixel
+LOOKS = 4  # at a screen that does not rest meanwhile
 HANG_SECONDS = 8.0  # after which an application that answers nothing is closed
 
 
@@ -158,16 +162,24 @@ class DesktopEnvironment(Acting):
         """A folder of this desktop's own, outside the home folder."""
         return self.screen.session.folder
 
-    def titles(self) -> tuple[str, ...]:
-        """What the windows are called, asked of the X server."""
-        return tuple(map(self.screen.windows.title, self.screen.windows.ids()))
+    def titles(self, app: str | None = None) -> tuple[str, ...]:
+        """What the windows are called, asked of the X server; of an application, those that its own program
+        shows."""
+        windows = self.screen.windows
+        if app is None:
+            return tuple(map(windows.title, windows.ids()))
+        return tuple(w.title for w in windows.stacked() if not w.popup and self._shown_by(w.pid) == app)
 
-    async def displayed(self) -> str:
-        """What the first field that can't be edited shows, read afresh."""
+    def _shown_by(self, pid: int) -> str:
+        return name_of(pid, self.screen.launched, "")
+
+    async def displayed(self, app: str) -> str:
+        """What an application's first field that can't be edited shows, read afresh."""
         screen = self.screen
         windows, active = screen.windows.stacked(), screen.windows.active()
         reading = await accessibility.read(screen.atspi, windows, active, self._start.viewport)
-        shown = (i.element for i in reading.items if "readonly" in i.element.states)
+        own = (i for i in reading.items if i.pid and self._shown_by(i.pid) == app)
+        shown = (i.element for i in own if "readonly" in i.element.states)
         return next((element.value or "" for element in shown), "")
 
     def exit_code(self, pid: int) -> int | None:
@@ -189,7 +201,7 @@ class DesktopEnvironment(Acting):
         try:
             await asyncio.wait_for(self.act(action), limit)
         except (ActionFailed, NoKey) as failed:
-            error = f"there is no key {quote(str(failed))}" if isinstance(failed, NoKey) else str(failed)
+            error = str(failed)
         except Silent:
             error = "the application went away or does not answer"
         except TimeoutError:
@@ -234,7 +246,7 @@ class DesktopEnvironment(Acting):
         loop = asyncio.get_running_loop()
         begun = loop.time()
         had = spent(self._processes())
-        with suppress(*LOST, OSError):
+        with suppress(*LOST):
             last = self.screen.grab().tobytes()
             while True:
                 await self.drained()
@@ -314,10 +326,14 @@ class DesktopEnvironment(Acting):
             self._last, self._items = last, items
 
     async def look(self) -> Observation:
-        """Elements and picture of one moment: nothing on the screen moved while the trees were read."""
+        """Elements and picture of one moment: nothing on the screen moved while the trees were read.
+
+        A screen that never rests (a clip, a clock) is read `LOOKS` times; then the last pair stands, its
+        picture taken right after its elements were read. What is acted on is looked up again all the same.
+        """
         screen, viewport = self.screen, self._start.viewport
         before = screen.grab()
-        for _ in range(4):
+        for _ in range(LOOKS):
             windows, active = screen.windows.stacked(), screen.windows.active()
             reading = await accessibility.read(screen.atspi, windows, active, viewport)
             picture = screen.grab()
@@ -325,7 +341,7 @@ class DesktopEnvironment(Acting):
                 break
             await self.settle()
             before = screen.grab()
-        self._note(reading)
+        self._note(reading.silent | await screen.pulse.silent(windows))
         elements: list[Element] = []
         items: dict[int, Item] = {}
         focused, hidden = None, reading.hidden
@@ -354,10 +370,10 @@ class DesktopEnvironment(Acting):
         )
         return self._last
 
-    def _note(self, reading: Reading) -> None:
+    def _note(self, silent: Iterable[int]) -> None:
         """Since when each application that does not answer has not."""
         now = asyncio.get_running_loop().time()
-        self._hung = {pid: self._hung.get(pid, now) for pid in reading.silent}
+        self._hung = {pid: self._hung.get(pid, now) for pid in silent}
 
     def _with(self, seen: Observation, error: str | None, restarted: bool = False) -> Observation:
         self._last = replace(seen, error=error, restarted=restarted or seen.restarted)

@@ -10,7 +10,10 @@ It reads and acts as on a private desktop (`desktop.py`). It closes nothing of t
 only to act, never acts in the terminal it was started from, and brings the window that was looked at back to
 the front before it types. What was touched by the person is an observation with an error.
 
-Not covered: asking the person first (`apps/session.py`), and displays that are not X11 (`x11/own.py`).
+Not covered: asking the person first (`apps/session.py`), displays that are not X11 (`x11/own.py`), and
+putting back what was changed when this process is killed (SIGKILL). The mark then goes by itself, but
+characters stay on spare keys (`setxkbmap` puts the keyboard right) and applications stay readable until the
+person logs out.
 """
 
 from __future__ import annotations

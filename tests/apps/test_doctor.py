@@ -14,6 +14,7 @@ import pytest
 from apps import doctor
 from apps.main import main
 from tools.x11 import own
+from trajectories.desktop import suite
 
 
 def checks(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[dict[str, str]]]:
@@ -163,6 +164,17 @@ def test_people_see_status_and_mend(
     first, second = capsys.readouterr().out.splitlines()
     assert first.split()[:2] == ["warn", "display"]
     assert second.strip().startswith("mend: ")
+
+
+def test_missing_desktop_packages_are_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All that is missing, as one command to type, each by its Debian package."""
+    monkeypatch.setattr(suite, "PROGRAMS", {"no-such-program": "some-package", "nor-this": "other-package"})
+    code, (check,) = checks(capsys, "--only", "desktop")
+    assert (code, check["status"]) == (0, "warn") and "Debian packages are missing" in check["found"]
+    command = check["mend"].partition("as root: apt-get install ")[2]
+    assert {"some-package", "other-package"} <= {*command.split()} and "\n" not in check["mend"]
 
 
 def test_every_check_says_its_own_name() -> None:

@@ -9,15 +9,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agents.lifting import parse_lifted
 from apps.main import main
 from apps.replay import _goal
 from tools.browser import Browser
+from tools.x11.applications import APPLICATIONS
+from tools.x11.session import missing
 from trajectories.helpdesk.suite import HelpDesk
 from trajectories.helpdesk.tasks import HelpDeskTask
 from trajectories.rollout import oracle_policy, roll_out
 from trajectories.store import Store
 
+LACKING = [*missing(), *([] if APPLICATIONS["mousepad"].there else ["mousepad"])]
 WORLD, MOVED = 5, 6  # two help desks that look and speak differently
 
 
@@ -62,6 +67,35 @@ async def test_an_episode_again_with_another_value_and_on_another_site(tmp_path:
         assert code == 1 and said["outcome"] == "not done" and "can't be reached" in said["reason"], err
 
 
+NOTE = """# goal: Write "{text}" and save it as "{name}".
+# text: "Dear Ada"
+# name: "letter.txt"
+goto("app:mousepad")
+fill(textbox(""), "{text}")
+keyboard_press("Control+s")
+fill(textbox("Name"), "{name}")
+click(button("Save"))
+noop(1000)
+"""
+
+
+@pytest.mark.skipif(bool(LACKING), reason=f"as root: apt-get install {' '.join(LACKING)}")
+@pytest.mark.timeout(600)
+async def test_a_desktops_program_and_its_episode(tmp_path: Path) -> None:
+    """A program that opens an application runs on a desktop; what came of it, an episode, does too."""
+    program, files = tmp_path / "note.txt", tmp_path / "files"
+    program.write_text(NOTE)
+    files.mkdir()
+    code, said, err = await replay(str(program), "--yes", "--files", str(files))
+    assert (code, said.get("outcome")) == (0, "done"), err
+    assert (files / "letter.txt").read_text().strip() == "Dear Ada"
+    other = tmp_path / "other"
+    other.mkdir()
+    code, said, err = await replay(said["episode"], "value=Dear Bob", "--yes", "--files", str(other))
+    assert (code, said.get("outcome")) == (0, "done"), err
+    assert (other / "letter.txt").read_text().strip() == "Dear Bob"
+
+
 def test_what_a_program_is_for_names_its_secrets() -> None:
     """The person's word is the goal, by which a secret may be typed where the task began and nowhere else."""
     lifted = parse_lifted('# goal: Sign in.\nfill(textbox("Password"), "{{password}}")')
@@ -79,6 +113,8 @@ def test_wrong_use_is_told(tmp_path: Path, capsys: Any) -> None:
         ('click(button("Save"))', ["colour"], "no NAME=VALUE"),
         ('click(button("Save"))', ["--url", "example"], "no address"),
         ('click(button("Save"))', ["--url", "http://["], "no address"),
+        ('click(button("Save"))', ["--app", "solitaire"], "no application 'solitaire'"),
+        ('click(button("Save"))', ["--app", "mousepad", "--url", "http://a"], "give the one"),
         ('fill(textbox("PIN"), "{{pin}}")', [], "set SHOPFLOOR_SECRET_PIN"),  # which only a step names
     ):
         file.write_text(text)

@@ -12,16 +12,17 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageGrab
 
-from tools.actions import parse
-from tools.desktop import DesktopEnvironment, Desktops
+from tools.actions import Named, parse
+from tools.desktop import LOOKS, DesktopEnvironment, Desktops
 from tools.environment import EnvironmentDown, Start
 from tools.observation import Observation
-from tools.x11 import session
-from tools.x11.accessibility import topmost
+from tools.x11 import accessibility, session
+from tools.x11.accessibility import Reading, topmost
 from tools.x11.session import INSIDE, Session, boxes, missing
 
 PROGRAMS = {"zenity": "zenity", "mousepad": "mousepad", "xterm": "xterm"}
@@ -207,6 +208,45 @@ async def test_a_crash_and_a_hang_are_told_of(env: DesktopEnvironment) -> None:
     assert seen.error is None and seen.title.startswith("Untitled")
 
 
+STUCK = """wm title . Stuck
+pack [button .b -text Go -command {while 1 {}}] -ipadx 80 -ipady 80
+"""
+
+
+async def end_of_a_hang(env: DesktopEnvironment, name: str, first: str | None = None) -> None:
+    """Without a tree nothing but silence could be read: it is told all the same, and the window closed."""
+    said = [first or ""]
+    while "was closed" not in said[-1]:
+        said.append((await env.step(parse("noop(100)"))).error or "")
+        assert len(said) < 20, said
+    assert f"{name} does not answer" in said
+    assert said[-1] == f"{name} did not answer for 8 s and was closed"
+    seen = await env.step(parse("noop()"))
+    assert seen.error is None and seen.url == "app:desktop"
+    seen = await env.reset(Start("app:mousepad"))
+    assert seen.error is None and seen.title.startswith("Untitled")
+
+
+async def test_a_stopped_terminal_is_told_of(env: DesktopEnvironment) -> None:
+    """xterm has no accessibility tree and answers no ping: its process is seen to be stopped."""
+    seen = await env.reset(Start("app:xterm"))
+    assert (await env.step(parse("noop()"))).error is None and seen.url == "app:xterm"
+    os.kill(env.screen.windows.stacked()[-1].pid, signal.SIGSTOP)
+    await end_of_a_hang(env, "xterm")
+
+
+@pytest.mark.skipif(shutil.which("wish") is None, reason="as root: apt-get install tk")
+async def test_a_program_that_runs_in_a_circle_is_told_of(env: DesktopEnvironment) -> None:
+    """Tk has no accessibility tree and answers no ping: its process is seen never to wait."""
+    await env.open(Start("app:desktop"))
+    (env.aside / "stuck.tcl").write_text(STUCK)
+    await env.run("wish", ["wish", str(env.aside / "stuck.tcl")])
+    x, y = (await env.observe()).thousandths(*env.screen.windows.stacked()[-1].inside.centre)
+    assert (await env.step(parse("noop()"))).error is None
+    seen = await env.step(parse(f"mouse_click({x}, {y})"))
+    await end_of_a_hang(env, "wish", seen.error)
+
+
 async def test_a_dead_desktop_is_started_again(env: DesktopEnvironment) -> None:
     """When the X server dies the step says so and the episode goes on, on a fresh desktop."""
     await env.reset(Start("app:mousepad"))
@@ -227,6 +267,96 @@ def children(of: Session) -> list[int]:
     from tools.x11.supervisor import _descendants
 
     return _descendants(of._process.pid)
+
+
+async def test_a_server_that_dies_under_a_picture(
+    env: DesktopEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow then raises an OSError of its own; look and step go on, on a fresh desktop."""
+    await env.reset(Start("app:mousepad"))
+    real, armed = ImageGrab.grab, [True]
+
+    def grab(*args: Any, **options: Any) -> Image.Image:
+        if armed and armed.pop():
+            (server,) = (pid for pid in children(env.screen.session) if called(pid) == "Xvfb")
+            os.kill(server, signal.SIGKILL)
+        return real(*args, **options)
+
+    monkeypatch.setattr(ImageGrab, "grab", grab)
+    seen = await env.observe()
+    assert not armed and seen.restarted and seen.title.startswith("Untitled")
+    armed.append(True)
+    seen = await env.step(parse("noop()"))
+    assert not armed and seen.restarted and seen.title.startswith("Untitled")
+
+
+async def test_a_window_moves_by_its_title_bar(env: DesktopEnvironment) -> None:
+    """Dragged, it lies where it was dragged to, as near as thousandths can say; nothing else happens."""
+    seen = await env.reset(Start("app:mousepad"))
+    box = env.screen.windows.stacked()[-1].box
+    x, y = box.x + box.width / 2, box.y + 8
+    (a, b), (c, d) = seen.thousandths(x, y), seen.thousandths(x - 80, y + 40)
+    seen = await do(env, f"mouse_drag_and_drop({a}, {b}, {c}, {d})")
+    now = env.screen.windows.stacked()[-1].box
+    assert abs(now.x - box.x + 80) <= 2 and abs(now.y - box.y - 40) <= 2, (box, now)
+    assert (now.width, now.height) == (box.width, box.height)
+    assert seen.title.startswith("Untitled") and seen.tabs == ()
+
+
+COVER = """wm geometry . 50x50+0+0
+proc wait {} {
+  if {[file exists ready]} {
+    toplevel .cover -background #ff0000; wm geometry .cover 1024x768+0+0
+  } else { after 20 wait }
+}
+wait
+"""
+
+
+@pytest.mark.skipif(shutil.which("wish") is None, reason="as root: apt-get install tk")
+async def test_elements_and_picture_are_of_one_moment(
+    env: DesktopEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A window that opens between the reading and its picture: both are taken again, and neither shows what
+    was there before. A screen that never rests ends after so many tries."""
+    await env.open(Start("app:mousepad"))
+    (env.aside / "cover.tcl").write_text(COVER)
+    await env.run("wish", ["wish", str(env.aside / "cover.tcl")])
+    assert (await env.observe()).find(Named("menuitem", "File")) is not None
+    real, grabs = ImageGrab.grab, [0]
+
+    def grab(*args: Any, **options: Any) -> Image.Image:
+        grabs[0] += 1
+        if grabs[0] == 2:
+            (env.home / "ready").touch()
+            until = time.monotonic() + 60
+            while len(env.screen.windows.ids()) < 3 and time.monotonic() < until:
+                time.sleep(0.05)
+            time.sleep(0.5)  # to be drawn
+        return real(*args, **options)
+
+    monkeypatch.setattr(ImageGrab, "grab", grab)
+    seen = await env.look()
+    assert grabs[0] > 2 and len(seen.tabs) == 3
+    with Image.open(io.BytesIO(seen.screenshot or b"")) as picture:
+        assert picture.convert("RGB").getpixel((512, 600)) == (255, 0, 0)
+    assert seen.find(Named("menuitem", "File")) is None, seen.text()
+
+    def restless(*args: Any, **options: Any) -> Image.Image:
+        grabs[0] += 1
+        return Image.new("RGB", (1024, 768), (grabs[0] % 256, 0, 0))
+
+    readings: list[Reading] = []
+    reads = accessibility.read
+
+    async def read(*args: Any) -> Reading:
+        readings.append(await reads(*args))
+        return readings[-1]
+
+    monkeypatch.setattr(ImageGrab, "grab", restless)
+    monkeypatch.setattr(accessibility, "read", read)
+    await env.look()
+    assert len(readings) == LOOKS
 
 
 async def test_desktops_side_by_side(tmp_path: Path) -> None:
@@ -250,7 +380,9 @@ async def test_applications_are_boxed_in(env: DesktopEnvironment, monkeypatch: p
     monkeypatch.setenv("SHOPFLOOR_SECRET_PASSWORD", "hunter2-hunter2")
     outside = Path(session.__file__).parent / "written-from-inside"
     await env.reset(Start("app:xterm"))
+    (env.aside / "printed").write_text("true")  # what checkers read
     commands = [
+        f"echo false > {env.aside}/printed; touch {env.aside}/made {env.aside}/run/made",
         f"touch {outside}; touch /etc/written; ls -A ~root /root /tmp > seen",
         "cat /proc/*/environ > environ 2>&1; ls -d /proc/[0-9]* | wc -l > processes",
         "cat /proc/net/dev | tail -n +3 | cut -d: -f1 > net; pwd > here",
@@ -262,6 +394,8 @@ async def test_applications_are_boxed_in(env: DesktopEnvironment, monkeypatch: p
             break
         await asyncio.sleep(0.1)
     assert (env.home / "here").read_text() == f"{INSIDE}\n"
+    assert (env.aside / "printed").read_text() == "true" and not (env.aside / "made").exists()
+    assert (env.aside / "run" / "made").exists()  # their own
     assert not outside.exists() and not Path("/etc/written").exists()
     assert b"hunter2" not in (env.home / "environ").read_bytes()
     assert int((env.home / "processes").read_text()) < 15
@@ -303,6 +437,90 @@ def test_nothing_is_left_after_sigkill() -> None:
     assert not left
     assert not Path(folder).exists()
     assert not Path(f"/tmp/.X{display[1:]}-lock").exists()
+
+
+LOOK = """
+import asyncio, os
+from tools.actions import parse
+from tools.desktop import Desktops
+from tools.environment import Start
+async def main():
+    async with Desktops() as desktops:
+        env = desktops.environment()
+        await env.reset(Start("app:mousepad"))
+        seen = await env.step(parse('fill(textbox(""), "typed")'))
+        print(os.getuid(), seen.title, seen.error, '= "typed"' in seen.text(), bool(seen.screenshot))
+asyncio.run(main())
+"""
+NOBODY = 65534
+
+
+@pytest.mark.skipif(
+    os.getuid() != 0, reason="only root can become an ordinary user; who is one has tested it"
+)
+def test_an_ordinary_user_has_a_desktop() -> None:
+    """Without any right of root's: a private desktop starts, an application is opened, written in, looked at.
+    The system's Python does it where that user can't reach this one."""
+    path = os.pathsep.join([str(Path(session.__file__).parents[2]), *filter(os.path.isdir, sys.path)])
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": path, "HOME": "/nonexistent", "LANG": "C.UTF-8"}
+    become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+
+    def run(python: str, script: str) -> subprocess.CompletedProcess[str]:
+        argv = [*become, python, "-c", script]
+        return subprocess.run(argv, env=env, cwd="/", capture_output=True, text=True, timeout=280)
+
+    needs = (
+        "import PIL._imaging, subprocess, sys, tools.desktop; subprocess.check_call([sys.executable, '-V'])"
+    )
+    pythons = [python for python in (sys.executable, "/usr/bin/python3") if not run(python, needs).returncode]
+    if not pythons:
+        pytest.skip("no Python here that an ordinary user can run has the packages")
+    ran = run(pythons[0], LOOK)
+    assert ran.stdout == f"{NOBODY} *Untitled 1 - Mousepad None True True\n", ran.stdout + ran.stderr
+
+
+async def test_a_character_that_no_key_can_give(env: DesktopEnvironment) -> None:
+    """A keyboard without a spare key: the step says which character it was, and the next goes on."""
+    await env.reset(Start("app:mousepad"))
+    env.screen.input._spare.clear()
+    seen = await env.step(parse('keyboard_type("山")'))
+    assert seen.error == 'this keyboard has no key for "山", and no spare one to make it'
+    assert (await env.step(parse('keyboard_press("Nonsense")'))).error == 'there is no key "Nonsense"'
+    assert '= "plain"' in (await do(env, 'keyboard_type("plain")')).text()
+
+
+FOREIGN = """
+import asyncio, ctypes, os, subprocess, sys
+import PIL.ImageGrab, Xlib.display, dbus_fast.aio, apps.chat
+for name in [*sys.modules]:  # others' modules may have been made for this system; ours are to be made there
+    if name.partition(".")[0] in ("tools", "agents", "apps"):
+        del sys.modules[name]
+def lacking(*_): raise TypeError("no such library")
+ctypes.CDLL = lacking
+del os.sysconf
+sys.platform = sys.argv[1]
+from apps.main import main
+from tools.desktop import Desktops
+from tools.environment import EnvironmentDown, Start
+code = main(["desktop", "Anything"])
+try:
+    Desktops().environment()
+    from tools.x11.session import Session
+    Session.start((640, 480)).send(None)
+except EnvironmentDown as error:
+    print(error)
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize(("platform", "lacks"), [("darwin", "CGEvent"), ("win32", "SendInput")])
+def test_other_systems_are_told_what_is_missing(platform: str, lacks: str) -> None:
+    """Without Linux's library and calls everything is imported, and one line says what is missing there and
+    where it would go; the command exits with 1."""
+    ran = subprocess.run([sys.executable, "-c", FOREIGN, platform], capture_output=True, text=True)
+    assert ran.returncode == 1, ran.stderr
+    assert lacks in ran.stdout and "tools/environment.py" in ran.stdout and ran.stdout.count("\n") == 1
+    assert ran.stderr == f"shopfloor desktop: {ran.stdout}"
 
 
 def alive(pids: list[int]) -> list[int]:

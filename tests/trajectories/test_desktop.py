@@ -7,6 +7,7 @@ import re
 import pytest
 
 from agents.policies import RandomPolicy
+from tools.desktop import DesktopEnvironment
 from tools.environment import Workplace
 from trajectories.desktop import suite
 from trajectories.desktop.suite import DesktopSuite, lacking
@@ -93,6 +94,24 @@ async def test_random_clicks_do_not_pass() -> None:
         assert not (await task.check(env, "done")).success
         episode = await roll_out(task, RandomPolicy(1), env)
         assert not episode.outcome.success and episode.ended != "error", episode.extra
+
+
+@real
+@pytest.mark.timeout(300)
+async def test_only_the_viewer_shows_a_picture() -> None:
+    """A window that calls itself like the picture is none; the viewer's own is, while no file was changed."""
+    async with open_workplace("desktop") as workplace, open_suite("desktop") as opened:
+        env = workplace.environment()
+        assert isinstance(env, DesktopEnvironment)
+        task = opened.task("show-picture", 1_000_000)
+        goal, _ = await task.setup(env)
+        wanted = goal.split('"')[1]
+        await env.run("zenity", ["zenity", "--info", f"--title={wanted}", "--text=shown"])
+        assert wanted in env.titles() and not (await task.check(env, "done")).success
+        await env.launch(f"app:gpicview?{wanted}")
+        assert (await task.check(env, "done")).success
+        (env.home / wanted).write_bytes((env.home / wanted).read_bytes() + b" ")
+        assert not (await task.check(env, "done")).success
 
 
 async def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

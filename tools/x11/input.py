@@ -16,6 +16,8 @@ from Xlib import XK, X
 from Xlib.display import Display
 from Xlib.ext import xtest
 
+from tools.actions import quote
+
 LEARNING = 0.15  # seconds after which every application has the new keyboard
 BURST = 64  # characters typed without waiting for the application
 NAMES = {  # Playwright's names, X's
@@ -42,7 +44,7 @@ WHEEL = {(0, -1): 4, (0, 1): 5, (-1, 0): 6, (1, 0): 7}
 
 
 class NoKey(ValueError):
-    """A key of that name is not there."""
+    """A key that is not there; the message says which."""
 
 
 class Halted(Exception):
@@ -116,21 +118,22 @@ class Input:
         """Press keys together, as in `Control+a`. Raises NoKey."""
         *held, last = _split(keys)
         if wrong := [key for key in held if key not in MODIFIERS]:
-            raise NoKey(wrong[0])
+            raise NoKey(f"there is no key {quote(wrong[0])}")
         if len(last) == 1:
             await self._learn([_symbol(last)])
             code, shifted = self._codes[_symbol(last)]
         else:
             symbol = XK.string_to_keysym(NAMES.get(last, last))
             if symbol not in self._codes:
-                raise NoKey(last)
+                raise NoKey(f"there is no key {quote(last)}")
             code, shifted = self._codes[symbol]
         codes = [self._codes[XK.string_to_keysym(NAMES[key])][0] for key in held]
         self._stroke(code, [*codes, *self._shift(shifted and "Shift" not in held)])
         self._display.sync()
 
     async def type(self, text: str) -> None:
-        """Type any text: whatever Unicode has, line ends and tabs by their keys."""
+        """Type any text: whatever Unicode has, line ends and tabs by their keys. Raises NoKey where the
+        keyboard lacks a character and has no spare key for it."""
         for piece in self._pieces(text):
             await self._learn([_symbol(c) for c in piece])
             for start in range(0, len(piece), BURST):
@@ -162,6 +165,9 @@ class Input:
         await self._drained()
         free = [code for code in self._spare if code not in self._lent]
         free += [code for code, symbol in self._lent.items() if symbol not in wanted]
+        if len(free) < len(new):
+            lacks = chr(new[len(free)] & 0xFFFFFF)  # `_symbol`, backwards
+            raise NoKey(f"this keyboard has no key for {quote(lacks)}, and no spare one to make it")
         for symbol, code in zip(new, free, strict=False):
             if (before := self._lent.pop(code, None)) is not None:
                 del self._codes[before]

@@ -17,7 +17,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import traceback
@@ -32,24 +31,22 @@ from Xlib.error import ConnectionClosedError, DisplayError
 from Xlib.ext import shape, xinput, xtest
 
 from tools.environment import EnvironmentDown
+from tools.x11.session import SEAM, foreign
 
 ANSWER_SECONDS = 5.0
 INSTEAD = "without --display a private desktop is used"
-SEAM = "the seam for it is an Environment (tools/environment.py) beside tools/own_desktop.py"
-LACKING = {
-    "darwin": "on macOS reading (the AX API) and input (CGEvent) are missing",
-    "win32": "on Windows reading (UI Automation) and input (SendInput) are missing",
-    "wayland": "on Wayland input and screenshots (the desktop's RemoteDesktop and ScreenCast portals, libei) "
-    "are missing; log in to an X11 session",
-}
+WAYLAND = (
+    "on Wayland input and screenshots (the desktop's RemoteDesktop and ScreenCast portals, libei) are missing"
+    f"; log in to an X11 session; {SEAM}"
+)
 
 
 def unsuited(display: str) -> str:
     """Why this display can't be worked on, and the mend; empty where nothing is known against it."""
-    if sys.platform in LACKING:
-        return f"{LACKING[sys.platform]}; {SEAM}"
+    if why := foreign():
+        return why
     if display.startswith("wayland"):
-        return f"{LACKING['wayland']}; {SEAM}; {INSTEAD}"
+        return f"{WAYLAND}; {INSTEAD}"
     said: list[str] = []
     # Xlib waits for ever for a server that says nothing.
     asking = threading.Thread(target=lambda: said.append(_asked(display)), daemon=True)
@@ -73,7 +70,7 @@ def _asked(display: str) -> str:
 def _lacks(display: Display, name: str) -> str:
     ours = name == os.environ.get("DISPLAY") and os.environ.get("XDG_SESSION_TYPE") == "wayland"
     if ours or "XWAYLAND" in display.list_extensions():
-        return f"{LACKING['wayland']}; {SEAM}"
+        return WAYLAND
     needs = {xtest.extname: "input", xinput.extname: "the immediate stop", shape.extname: "the mark"}
     for extension, what in needs.items():
         if not display.has_extension(extension):

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Iterator
 
 AT_WORK = frozenset("RD")  # running, or about to; waiting for a disk
-TICK = os.sysconf("SC_CLK_TCK")
+HELD = AT_WORK | frozenset("Tt")
 
 
 def family(roots: Iterable[int]) -> Iterator[int]:
@@ -34,10 +34,16 @@ def at_work(pids: Iterable[int]) -> bool:
     )
 
 
+def held(pid: int) -> bool:
+    """Whether the thread that a process began with, which is its windows', waits for nothing: it runs, or is
+    stopped (SIGSTOP, a debugger)."""
+    return _stat(f"/proc/{pid}/stat")[:1] in ([state] for state in HELD)
+
+
 def spent(pids: Iterable[int]) -> float:
     """Seconds of a processor's time that these have had."""
     fields = (_stat(f"/proc/{pid}/stat")[11:13] for pid in pids)
-    return sum(int(ticks) for pair in fields for ticks in pair) / TICK
+    return sum(int(ticks) for pair in fields for ticks in pair) / os.sysconf("SC_CLK_TCK")
 
 
 def _tasks(pid: int) -> list[str]:

@@ -17,6 +17,7 @@ from Xlib.error import ConnectionClosedError, DisplayConnectionError
 from tools.x11.atspi import AtSpi
 from tools.x11.clipboard import Clipboard
 from tools.x11.input import Input
+from tools.x11.pulse import Pulse
 from tools.x11.windows import Windows
 
 LOST = (ConnectionClosedError, DisplayConnectionError)
@@ -62,12 +63,17 @@ class Screen:
         self.display = Display(session.display)
         self.windows = Windows(self.display)
         self.input = Input(self.display, drained, may)
+        self.pulse = Pulse(session.display)
         self.launched: dict[int, str] = {}  # process: application
         self.ended: set[int] = set()  # processes whose end has been told of
         self._clipboard: Clipboard | None = None
 
     def grab(self) -> Image.Image:
-        return ImageGrab.grab(xdisplay=self.session.display)
+        """A picture of the whole screen. Raises one of LOST where the display has gone."""
+        try:
+            return ImageGrab.grab(xdisplay=self.session.display)
+        except OSError as error:  # Pillow's, whatever went wrong between it and the X server
+            raise ConnectionClosedError(f"X server: {error}") from error
 
     @property
     def clipboard(self) -> Clipboard:
@@ -79,6 +85,7 @@ class Screen:
     async def close(self) -> None:
         if self._clipboard is not None:
             self._clipboard.close()
+        self.pulse.close()
         self.atspi.close()
         with suppress(*LOST):
             self.display.close()

@@ -9,7 +9,9 @@ processes are a supervisor's (`supervisor.py`), so none is left when this proces
 Nothing of the person's environment is inherited: what an application finds is the same everywhere.
 
 Where bubblewrap works, applications are boxed in: they find the home folder at one place (`/home/me`), may
-write there and nowhere else, see neither the person's own files nor other processes, and have no network.
+write there, and in folders of their own of the session's, and nowhere else; they see neither other processes
+nor the folders in `HIDDEN`, where people keep their files, and have no network. What lies elsewhere, such as
+in `/opt` or `/data`, they can read as far as this user can.
 
 Not covered: what is on the desktop (`accessibility.py`, `windows.py`), which applications may be launched
 (`applications.py`), keeping other local users off the display (X's own rule: local users may connect).
@@ -38,8 +40,15 @@ LOOKS = {  # file: Debian package
     "/usr/share/icons/Adwaita/index.theme": "adwaita-icon-theme",
     "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf": "fonts-dejavu-core",
 }
+SEAM = "the seam for it is an Environment (tools/environment.py) beside tools/own_desktop.py"
+LACKING = {
+    "darwin": "on macOS reading (the AX API) and input (CGEvent) are missing",
+    "win32": "on Windows reading (UI Automation) and input (SendInput) are missing",
+}
 INSIDE = "/home/me"  # where boxed applications find their home
-HIDDEN = ("/tmp", "/home", "/root", "/run", "/var/tmp", "/mnt", "/srv")  # empty in the box, where they exist
+# Empty in the box, where they exist, as is whatever folder is the person's home.
+HIDDEN = ("/tmp", "/home", "/root", "/run", "/var/tmp", "/mnt", "/media", "/srv")
+OWN = ("run", "config", "cache", "data", "state", "tmp")  # applications' own, in the session's folder
 SOCKETS = "/tmp/.X11-unix"
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -63,6 +72,13 @@ sort-directories-first=true
 """
 
 
+def foreign() -> str:
+    """What is missing to work on a desktop of this system, and where that would go; empty on Linux."""
+    if sys.platform == "linux":
+        return ""
+    return f"{LACKING.get(sys.platform, f'{sys.platform} is not Linux with X11')}; {SEAM}"
+
+
 def missing() -> list[str]:
     """The Debian packages that a private desktop lacks here, of its own parts."""
     lacking = [package for program, package in PARTS.items() if shutil.which(program) is None]
@@ -76,7 +92,9 @@ def box(folder: Path, home: Path) -> list[str]:
     argv = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--unshare-pid", "--proc", "/proc"]
     for hidden in dict.fromkeys((*HIDDEN, os.path.realpath(os.path.expanduser("~")))):
         argv += ["--tmpfs", hidden] if os.path.isdir(hidden) and hidden != "/" else []
-    argv += ["--bind", str(folder), str(folder), "--ro-bind-try", SOCKETS, SOCKETS]
+    argv += ["--ro-bind", str(folder), str(folder), "--ro-bind-try", SOCKETS, SOCKETS]
+    for name in OWN:
+        argv += ["--bind-try", str(folder / name), str(folder / name)]
     argv += ["--bind", str(home), INSIDE, "--setenv", "HOME", INSIDE, "--chdir", INSIDE]
     return [*argv, "--unshare-net", "--die-with-parent", "--new-session"]
 
@@ -114,8 +132,8 @@ class Session:
 
         Raises EnvironmentDown, with the packages that are missing.
         """
-        if sys.platform != "linux":
-            raise EnvironmentDown(f"desktops are Linux with X11 only yet, not {sys.platform}")
+        if why := foreign():
+            raise EnvironmentDown(why)
         if lacking := missing():
             raise EnvironmentDown(f"no desktop can be started; as root: apt-get install {' '.join(lacking)}")
         folder = Path(tempfile.mkdtemp(prefix="shopfloor-desktop-"))
@@ -211,7 +229,7 @@ class Session:
 
 def _environment(folder: Path, home: Path) -> dict[str, str]:
     """What applications find set, and the folders that it names, made."""
-    own = {name: folder / name for name in ("run", "config", "cache", "data", "state", "tmp")}
+    own = {name: folder / name for name in OWN}
     for path in (*own.values(), home):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     for version in ("gtk-3.0", "gtk-4.0"):

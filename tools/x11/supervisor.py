@@ -25,6 +25,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 from typing import Any
 
 START_SECONDS = 20.0  # for display and bus to be there
@@ -267,10 +268,13 @@ def _kill(pid: int, number: int) -> None:
 def _die_with_parent() -> None:
     """In a child, before it becomes the program: its own session, and no life after ours."""
     os.setsid()
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    _libc().prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-LIBC = ctypes.CDLL(None)
+@cache
+def _libc() -> ctypes.CDLL:
+    """Linux's; not loaded by whoever only imports this, on whatever system."""
+    return ctypes.CDLL(None)
 
 
 def say(line: dict[str, Any]) -> None:
@@ -282,7 +286,7 @@ def say(line: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1)
+    _libc().prctl(PR_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     first = b""
     while not first.endswith(b"\n"):

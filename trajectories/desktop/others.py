@@ -62,6 +62,7 @@ def show_picture(make: Maker) -> Plan:
     names = sorted(f"{word}.png" for word in make.words(5))
     colours = make.random.sample(list(COLOURS.values()), 5)
     wanted = make.random.choice(names[1:])
+    files = {name: _picture(colour, (240, 160)) for name, colour in zip(names, colours, strict=True)}
 
     def expert(screen: Screen) -> Action:
         shown = next((i for i, name in enumerate(names) if screen.look.title.startswith(name)), 0)
@@ -69,10 +70,10 @@ def show_picture(make: Maker) -> Plan:
 
     return Plan(
         make.say("Show the picture {x}.", "Go on to the picture {x}.", x=wanted),
-        lambda world: any(title.startswith(wanted) for title in world.titles),
+        lambda world: any(title.startswith(wanted) for title in world.titles) and world.holds(files),
         expert,
         open=(f"app:gpicview?{names[0]}",),
-        files={name: _picture(colour, (240, 160)) for name, colour in zip(names, colours, strict=True)},
+        files=files,
     )
 
 

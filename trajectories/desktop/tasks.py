@@ -1,7 +1,8 @@
 """What a desktop task is: a plan from a family and a seed, set up on a private desktop, checked from outside.
 
 A checker reads what the agent's mouse and keyboard left behind: files of the home folder, what a program
-printed, how it ended, what a window is called, what a calculator shows. It never asks the agent.
+printed, how it ended, what the image viewer's window is called, what the calculator shows. It never asks the
+agent, and what it reads of a program lies where boxed applications can't write.
 
 A family is a function from `Maker` (the seed's randomness) to a `Plan`, registered by `family(...)`.
 
@@ -62,8 +63,8 @@ class World:
     home: Path
     printed: str  # by the program that the task began with
     code: int | None  # how that ended; None while it goes on
-    titles: tuple[str, ...]  # of all windows
-    shown: str  # in the first field that can't be edited: a calculator's display
+    titles: tuple[str, ...]  # of the image viewer's windows
+    shown: str  # on the calculator's display
 
     def files(self) -> dict[str, bytes]:
         """What lies in the home folder, by relative path; folders end in a slash. Hidden ones don't count."""
@@ -277,8 +278,8 @@ class DesktopTask:
             desktop.home,
             printed.read_text(encoding="utf-8", errors="replace") if printed.exists() else "",
             desktop.exit_code(self._pid) if self._pid else None,
-            desktop.titles(),
-            await desktop.displayed() if self.family in DISPLAYED else "",
+            desktop.titles("gpicview"),
+            await desktop.displayed("galculator") if self.family in DISPLAYED else "",
         )
         success = self.plan.done(self.world)
         return Outcome(success, float(success))
