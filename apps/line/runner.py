@@ -74,10 +74,11 @@ def alone() -> Iterator[None]:
 
 def open_turn(size: str, minutes: float | None, from_scratch: bool, workers: int) -> Turn:
     """The turn that is not finished, else a new one. Raises OutOfOrder where that one is of another size."""
+    from apps import drift
+
     turns = home() / "line" / "turns"
     turns.mkdir(parents=True, exist_ok=True)
-    numbers = sorted(int(f.name) for f in turns.iterdir() if (f / "turn.json").exists())
-    last = numbers[-1] if numbers else 0
+    last = _last(turns)
     if last and not (turns / f"{last:06d}" / "finished.json").exists():
         turn = Turn(**json.loads((turns / f"{last:06d}" / "turn.json").read_text()))
         if turn.size != size:
@@ -89,9 +90,25 @@ def open_turn(size: str, minutes: float | None, from_scratch: bool, workers: int
         return turn
     champion, base = _in_use(size, from_scratch)
     own = DIALS[size].minutes if minutes is None else minutes
-    turn = Turn(last + 1, size, own, champion, base, workers)
+    turn = Turn(last + 1, size, own, champion, base, workers, drift.alarms())
     _write(turns / f"{turn.number:06d}" / "turn.json", asdict(turn))
     return turn
+
+
+def _last(turns: Path) -> int:
+    """The number of the turn begun last, 0 before the first."""
+    return max((int(f.parent.name) for f in turns.glob("*/turn.json")), default=0)
+
+
+def answered() -> frozenset[str] | None:
+    """The figures that had drifted when the last turn began: it has learnt from what was recorded until then.
+    None while that turn is open, and what drifts meanwhile waits for its end."""
+    turns = home() / "line" / "turns"
+    if not (last := _last(turns)):
+        return frozenset()
+    if not (turns / f"{last:06d}" / "finished.json").exists():
+        return None
+    return frozenset(json.loads((turns / f"{last:06d}" / "turn.json").read_text()).get("drift", ()))
 
 
 def _in_use(size: str, from_scratch: bool) -> tuple[str, str]:
