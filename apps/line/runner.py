@@ -33,6 +33,9 @@ from apps.line.plan import DIALS, STAGES, Turn
 from tools.lifeline import die_with_parent
 from tools.settings import home
 
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("tools", "agents", "trajectories", "training", "eval", "apps")
+
 
 class LineFailed(RuntimeError):
     """A stage did not come to its end; `code` is its exit code, negative for a signal."""
@@ -155,7 +158,7 @@ def carry_out(stage: str, turn: Turn) -> Done:
     if missing := [s for s in STAGES[: STAGES.index(stage)] if s not in before]:
         raise OutOfOrder(f"{missing[0]} comes before {stage}: shopfloor line --only {missing[0]}")
     given = {name: done.result for name, done in before.items()}
-    key = key_of(stage, depends(stage, turn, given))
+    key = key_of(stage, {"code": code(), **depends(stage, turn, given)})
     folder = home() / "line" / "work" / f"{stage}-{key}"
     note = folder / "result.json"
     began = time.monotonic()
@@ -174,6 +177,14 @@ def carry_out(stage: str, turn: Turn) -> Done:
 def key_of(stage: str, depends: Mapping[str, Any]) -> str:
     """A name for a stage's work that changes when anything changes that its outcome follows from."""
     return hashlib.sha256(f"{stage}\n{json.dumps(depends, sort_keys=True)}".encode()).hexdigest()[:16]
+
+
+def code(root: Path = ROOT) -> str:
+    """A digest of all that the rooms hold: what other code did is other work. No stage runs all of it, but
+    whoever leaves out what one does run gets old work for new without a word."""
+    from training.tracking import digest
+
+    return " ".join(digest(root / room, skip="__pycache__")[:16] for room in ROOMS)
 
 
 def start(stage: str, turn: Turn) -> Done:
