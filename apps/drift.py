@@ -2,10 +2,13 @@
 
     shopfloor drift --reference data/helpdesk        # learns what is usual there, then looks at the chat
     shopfloor drift runs/live --windows 5 --json     # the newest five windows, against the reference kept
+    shopfloor drift --new                            # 3 only where a turn of the line is due for it
 
 Recorded episodes, by default those of the chat, are cut into windows of `--steps` steps, and the newest are
 held against the reference. What was found is kept in the state folder, where the server's /metrics and
-`shopfloor report` take it from. Exit codes: 0 no alarm; 3 something drifted; 2 wrong use.
+`shopfloor report` take it from. Exit codes: 0 no alarm; 3 something drifted; 2 wrong use. With --new, 3 means
+that something drifted that had not yet when the line's last turn began, and that this turn is over: whoever
+starts the line upon that (`shopfloor line --every` does) starts it once for each change.
 
 Not covered: the tests (`eval/drift.py`); episodes that are still going on.
 """
@@ -38,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--steps", type=int, default=100, metavar="N", help="of a window (default: 100)")
     parser.add_argument("--windows", type=int, default=1, metavar="N", help="the newest N (default: 1)")
+    parser.add_argument("--new", action="store_true", help="3 only for what the line has not answered yet")
     parser.add_argument("--json", action="store_true", help="print what was found as one JSON object")
 
 
@@ -56,11 +60,12 @@ def run(args: argparse.Namespace) -> int:
         print(f"shopfloor drift: {error}", file=sys.stderr)
         return 2
     kept = keep(reference, store.path, found)
+    new = _unanswered(kept)
     if args.json:
-        print(json.dumps(kept))
+        print(json.dumps(kept | {"new": new}))
     else:
         _show(found, args.steps)
-    return DRIFTED if kept["alarm"] else 0
+    return DRIFTED if (new if args.new else kept["alarm"]) else 0
 
 
 def look(reference: Reference, store: Store, steps: int, windows: int) -> list[Drift]:
@@ -77,6 +82,23 @@ def last() -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found
+
+
+def alarms() -> tuple[str, ...]:
+    """The figures that alarmed when somebody looked last."""
+    return _named(last() or {"windows": ()})
+
+
+def _named(told: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(sorted({name for window in told["windows"] for name in window["alarms"]}))
+
+
+def _unanswered(told: dict[str, Any]) -> list[str]:
+    """What drifted and is news to the line, if that is free to answer it."""
+    from apps.line.runner import answered
+
+    known = answered()
+    return [] if known is None else [name for name in _named(told) if name not in known]
 
 
 def keep(reference: Reference, store: Path, found: Sequence[Drift]) -> dict[str, Any]:
@@ -96,12 +118,17 @@ def keep(reference: Reference, store: Path, found: Sequence[Drift]) -> dict[str,
     return told
 
 
+def kept_reference() -> Path:
+    """Where the reference given last is kept."""
+    return settings.home() / "drift" / "reference.json.gz"
+
+
 def _reference(folder: Path | None) -> Reference:
     """The reference of a folder, read again only where that has changed; else the one kept before."""
     from eval.drift import LARGEST, NoReference, Reference
     from trajectories.store import Store, store_path
 
-    kept = settings.home() / "drift" / "reference.json.gz"
+    kept = kept_reference()
     if folder is None:
         if not kept.exists():
             raise NoReference("there is no reference yet; give the training data: --reference data/helpdesk")

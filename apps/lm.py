@@ -19,6 +19,7 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from agents.clients import Endpoint
 
 OWN = Path(__file__).resolve().parent.parent / "eval" / "lm_tasks"
-Results = dict[str, dict[str, float]]  # by task, by metric; `right_stderr` beside `right`
+NO_NAME = re.compile(r"[^\w. :/-]", re.ASCII)  # what MLflow takes in no metric's name, such as that of pass@1
+Results = dict[str, dict[str, float]]  # by task, by metric (and its filter); `right_stderr` beside `right`
 
 
 def run(args: argparse.Namespace) -> int:
@@ -123,7 +125,7 @@ def _evaluated(
     )
     return {
         task: {
-            name.removesuffix(",none").replace(",none", ""): float(value)
+            name.removesuffix(",none").replace(",", "/"): float(value)  # lm-eval: metric,filter
             for name, value in figures.items()
             if isinstance(value, int | float) and name != "alias"
         }
@@ -150,5 +152,6 @@ def _log(label: str, results: Results, limit: int | None) -> None:
 
     params = {"suite": "lm", "model": label, "tasks": ",".join(results), "limit": limit}
     with start_run("eval", params) as run:
-        run.log_metrics({f"{task}/{n}": value for task, own in results.items() for n, value in own.items()})
+        figures = {f"{task}/{name}": value for task, own in results.items() for name, value in own.items()}
+        run.log_metrics({NO_NAME.sub("_", name): value for name, value in figures.items()})
         run.log_json(results, "report.json")

@@ -320,10 +320,12 @@ class Session:
                 case "":
                     continue
                 case "continue" | "c":
+                    self.observation = await self.trail.observe()  # hands may have changed it since
                     return True
                 case "stop" | "s" | "quit":
                     return False
                 case "look" | "l":
+                    self.observation = await self.trail.observe()
                     self.terminal.say(self.observation.text())
                     continue
                 case "undo" | "u" | "/undo":

@@ -1,7 +1,7 @@
 """`shopfloor line`: from what was recorded to a model in use, once or every so often, by itself.
 
     shopfloor line                              # a turn: ingest to deploy
-    shopfloor line --every 1d                   # and again, each day
+    shopfloor line --every 1d                   # and again, each day, or at once when something drifts
     shopfloor line --size tiny --from-scratch   # the whole line in minutes, a model made from nothing
     shopfloor line --only sft                   # one stage, for Airflow, cron or a person
     shopfloor line --prefect                    # through Prefect: retries and runs to be seen in its UI
@@ -21,14 +21,17 @@ import argparse
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 from apps.line.plan import DIALS, STAGES, Turn
+from tools.lifeline import die_with_parent
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 TRIES = 3  # of a stage; each goes on where the one before ended
+LOOK = 600.0  # seconds between two looks for drift while the next turn is waited for
 PAUSE = 5.0  # seconds before the second; ten times as long before the third
 PREFECT = Path(__file__).resolve().parents[2] / "deploy" / "prefect"
 
@@ -114,7 +117,26 @@ def _turns(args: argparse.Namespace) -> int:
             _say(turn, "promotion", f"{found['reason']}; in use: {found['deployed']}")
         if not args.every:
             return 0
-        time.sleep(max(0.0, began + args.every - time.monotonic()))
+        if new := _awaited(began + args.every):
+            _say(turn, "drift", f"{', '.join(new)}: the next turn begins now")
+
+
+def _awaited(due: float) -> list[str]:
+    """Wait until the next turn is due, by the monotonic clock, or something drifts that the last one knew
+    nothing of; returns what drifted."""
+    from apps.drift import DRIFTED, kept_reference
+
+    while (left := due - time.monotonic()) > 0:
+        time.sleep(min(LOOK, left))
+        if not kept_reference().exists():  # nobody has said what is usual
+            continue
+        # A process of its own: what it loads would stay in this one, which lives for weeks.
+        command = [sys.executable, "-m", "apps.main", "drift", "--new", "--json"]
+        looked = subprocess.run(command, stdout=subprocess.PIPE, preexec_fn=die_with_parent)
+        if looked.returncode == DRIFTED:
+            found: list[str] = json.loads(looked.stdout)["new"]
+            return found
+    return []
 
 
 def _tried(stage: str, turn: Turn) -> None:

@@ -8,7 +8,7 @@ Not covered: doing it (`stages.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 WRONG_USE = 2  # the exit code that trying again does not mend
@@ -58,6 +58,7 @@ class Turn:
     champion: str
     base: str  # the model to train on; empty: pretrain one
     workers: int
+    drift: Sequence[str] = ()  # the figures that had drifted when it began (`shopfloor drift`)
 
     @property
     def dial(self) -> Dial:

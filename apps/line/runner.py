@@ -33,6 +33,9 @@ from apps.line.plan import DIALS, STAGES, Turn
 from tools.lifeline import die_with_parent
 from tools.settings import home
 
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("tools", "agents", "trajectories", "training", "eval", "apps")
+
 
 class LineFailed(RuntimeError):
     """A stage did not come to its end; `code` is its exit code, negative for a signal."""
@@ -74,10 +77,11 @@ def alone() -> Iterator[None]:
 
 def open_turn(size: str, minutes: float | None, from_scratch: bool, workers: int) -> Turn:
     """The turn that is not finished, else a new one. Raises OutOfOrder where that one is of another size."""
+    from apps import drift
+
     turns = home() / "line" / "turns"
     turns.mkdir(parents=True, exist_ok=True)
-    numbers = sorted(int(f.name) for f in turns.iterdir() if (f / "turn.json").exists())
-    last = numbers[-1] if numbers else 0
+    last = _last(turns)
     if last and not (turns / f"{last:06d}" / "finished.json").exists():
         turn = begun(last)
         if turn.size != size:
@@ -89,7 +93,7 @@ def open_turn(size: str, minutes: float | None, from_scratch: bool, workers: int
         return turn
     champion, base = _in_use(size, from_scratch)
     own = DIALS[size].minutes if minutes is None else minutes
-    turn = Turn(last + 1, size, own, champion, base, workers)
+    turn = Turn(last + 1, size, own, champion, base, workers, drift.alarms())
     _write(turns / f"{turn.number:06d}" / "turn.json", asdict(turn))
     return turn
 
@@ -97,6 +101,22 @@ def open_turn(size: str, minutes: float | None, from_scratch: bool, workers: int
 def begun(number: int) -> Turn:
     """A turn as it was begun."""
     return Turn(**json.loads((home() / "line" / "turns" / f"{number:06d}" / "turn.json").read_text()))
+
+
+def _last(turns: Path) -> int:
+    """The number of the turn begun last, 0 before the first."""
+    return max((int(f.parent.name) for f in turns.glob("*/turn.json")), default=0)
+
+
+def answered() -> frozenset[str] | None:
+    """The figures that had drifted when the last turn began: it has learnt from what was recorded until then.
+    None while that turn is open, and what drifts meanwhile waits for its end."""
+    turns = home() / "line" / "turns"
+    if not (last := _last(turns)):
+        return frozenset()
+    if not (turns / f"{last:06d}" / "finished.json").exists():
+        return None
+    return frozenset(json.loads((turns / f"{last:06d}" / "turn.json").read_text()).get("drift", ()))
 
 
 def _in_use(size: str, from_scratch: bool) -> tuple[str, str]:
@@ -143,7 +163,7 @@ def carry_out(stage: str, turn: Turn) -> Done:
     if missing := [s for s in STAGES[: STAGES.index(stage)] if s not in before]:
         raise OutOfOrder(f"{missing[0]} comes before {stage}: shopfloor line --only {missing[0]}")
     given = {name: done.result for name, done in before.items()}
-    key = key_of(stage, depends(stage, turn, given))
+    key = key_of(stage, {"code": code(), **depends(stage, turn, given)})
     folder = home() / "line" / "work" / f"{stage}-{key}"
     note = folder / "result.json"
     began = time.monotonic()
@@ -162,6 +182,14 @@ def carry_out(stage: str, turn: Turn) -> Done:
 def key_of(stage: str, depends: Mapping[str, Any]) -> str:
     """A name for a stage's work that changes when anything changes that its outcome follows from."""
     return hashlib.sha256(f"{stage}\n{json.dumps(depends, sort_keys=True)}".encode()).hexdigest()[:16]
+
+
+def code(root: Path = ROOT) -> str:
+    """A digest of all that the rooms hold: what other code did is other work. No stage runs all of it, but
+    whoever leaves out what one does run gets old work for new without a word."""
+    from training.tracking import digest
+
+    return " ".join(digest(root / room, skip="__pycache__")[:16] for room in ROOMS)
 
 
 def start(stage: str, turn: Turn) -> Done:

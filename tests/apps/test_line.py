@@ -120,6 +120,32 @@ def test_a_turn_killed_at_each_stage_goes_on(cheap: tuple[list[str], dict[str, A
     assert (turned().number, called) == (3, list(STAGES[3:]))
 
 
+def test_changed_code_is_other_work(
+    cheap: tuple[list[str], dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A turn with equal inputs and other code does all of it again. Code is what lies in any of the rooms;
+    what Python makes of it, and what lies beside them, is not."""
+    called, _ = cheap
+    turned()
+    called.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "code", lambda: "other")
+        assert (turned().number, called) == (2, [*STAGES])
+
+    for room in runner.ROOMS:
+        assert (ROOT / room / "__init__.py").exists()
+        (tmp_path / room / "__pycache__").mkdir(parents=True)
+        (tmp_path / room / "page.html").write_text("one")
+    seen = {runner.code(tmp_path)}
+    (tmp_path / "README.md").write_text("two")
+    (tmp_path / "tools" / "__pycache__" / "page.pyc").write_text("two")
+    assert {runner.code(tmp_path)} == seen
+    for room in runner.ROOMS:
+        (tmp_path / room / "page.html").write_text("two")
+        seen.add(runner.code(tmp_path))
+    assert len(seen) == 1 + len(runner.ROOMS)
+
+
 def test_killed_before_it_was_closed(
     cheap: tuple[list[str], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

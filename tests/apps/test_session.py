@@ -19,7 +19,8 @@ from apps.session import Interrupt, Session
 from apps.terminal import Terminal
 from apps.undo import Trail
 from tools.actions import Action, parse
-from tools.environment import EnvironmentDown, Start
+from tools.browser import Browser
+from tools.environment import Environment, EnvironmentDown, Start
 from tools.observation import Box, Element, Observation, Table
 from tools.rules import Rules
 from tools.secrets import Discreet
@@ -66,7 +67,7 @@ class Typing(Terminal):
         return self.typed.pop(0) if self.typed else None
 
 
-def session(page: Page, terminal: Terminal, team: Callable[..., Any]) -> Session:
+def session(page: Environment, terminal: Terminal, team: Callable[..., Any]) -> Session:
     args = argparse.Namespace(yes=False, max_steps=5, task=None, json=True, command="chat")
     trail = Trail(Discreet(page), lambda: 0)
     place = places.Place("http://desk/", "http://desk/", "desk", "files")
@@ -140,6 +141,40 @@ async def test_an_answer_may_name_a_secret(
     await at.do("Sign in with {{word}} or another")
     assert [action.args[1] for action in page.did] == ["4711-0815", "sesame"]
     assert "set SHOPFLOOR_SECRET_PINS" in capsys.readouterr().err
+
+
+async def test_what_a_person_does_by_hand_is_seen(
+    tmp_path: Path, chromium_path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While they have the wheel they change a real page by their own clicks, past the session: `look`
+    prints the page as it is then, and after `continue` the team begins on the one that it has become."""
+    notes = tmp_path / "notes.html"
+    notes.write_text("<title>Notes</title><button onclick=\"this.textContent += '!'\">Sort</button>")
+    begun_on: list[str] = []
+
+    async def team(task: str, trail: Trail, look: Observation, **more: Any) -> TeamResult:
+        begun_on.append(look.text())
+        outcome = "interrupted" if len(begun_on) == 1 else "done"
+        return TeamResult(**{**DONE.__dict__, "outcome": outcome, "final": look})
+
+    async with Browser() as browser:
+        page = browser.environment()
+
+        class Hands(Typing):
+            """Each line is typed after a click by hand."""
+
+            async def line(self, prompt: str = "", *, fresh: bool = False) -> str | None:
+                await page.page.click("button")
+                return await super().line(prompt, fresh=fresh)
+
+        terminal = Hands("look", "continue")
+        terminal.interactive = True
+        at = session(page, terminal, team)
+        at.observation = await at.trail.reset(Start(notes.as_uri()))
+        assert (await at.do("Sort the notes"))["outcome"] == "done"
+    printed = capsys.readouterr().err
+    assert 'button "Sort!" [1]' in printed and "Sort!!" not in printed
+    assert ['button "Sort" [1]' in begun_on[0], 'button "Sort!!" [1]' in begun_on[1]] == [True, True]
 
 
 GAVE_UP = ((LOOK, Decision(Action("report_infeasible", ("no",))), "actor"),)

@@ -150,6 +150,7 @@ async def test_the_command(
     assert shopfloor(str(new)) == 3
     said = json.loads(capsys.readouterr().out)
     assert said["alarm"] and said["windows"][0]["alarms"]
+    assert said.pop("new") == sorted(said["windows"][0]["alarms"])  # the line has had no turn yet
     assert last() == said
     assert main(["drift", str(same), "--steps", "5000", "--json"]) == 0
     assert last() == said
