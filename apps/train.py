@@ -4,6 +4,7 @@
     shopfloor train sft --data .shopfloor/data
     shopfloor train rft --rounds 2 --data .shopfloor/data/helpdesk
     shopfloor train dpo --data .shopfloor/data/helpdesk --model challenger
+    shopfloor train average FOLDER FOLDER --out FOLDER
     shopfloor train promote --suites helpdesk,miniwob
 
 Each run is tracked in MLflow, and a fine-tuned model becomes the registry's challenger. A run that was killed
@@ -101,6 +102,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         stage.add_argument("--seed", type=int, default=0)
         stage.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: in the state)")
 
+    mean = stages.add_parser("average", help="the mean of models trained on from one another")
+    mean.add_argument("models", nargs="+", type=Path, metavar="FOLDER")
+    mean.add_argument("--out", type=Path, required=True, metavar="DIR")
+
     promote = stages.add_parser("promote", help="make a model the champion if held-out tasks say so")
     promote.add_argument("model", nargs="?", help="folder or version (default: the challenger)")
     promote.add_argument("--suites", default="helpdesk,miniwob", metavar="A,B")
@@ -124,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
     from training.sft import PreflightError
 
     stages = {"pretrain": _pretrain, "sft": _sft, "rft": _rft, "dpo": _dpo}
-    stage = (stages | {"promote": _promote, "rollback": _rollback})[args.stage]
+    stage = (stages | {"average": _average, "promote": _promote, "rollback": _rollback})[args.stage]
     try:
         result = stage(args)
     except (ValueError, NoModel, RoundFailed, PreflightError) as error:
@@ -171,6 +176,12 @@ def _pretrain(args: argparse.Namespace) -> dict[str, Any]:
 
     with running("auto") as address:
         return ray_training.pretrain(recipe, args.data, out, args.ray, address)
+
+
+def _average(args: argparse.Namespace) -> dict[str, Any]:
+    from training.average import average
+
+    return {"model": str(average(args.models, args.out))}
 
 
 def _sft(args: argparse.Namespace) -> dict[str, Any]:
