@@ -14,7 +14,7 @@ from agents.obedient import SCRIPT, act, judged, orders, plan, verdict
 from agents.prompts import Role
 from agents.scripted import ScriptedServer
 from eval.hostile import Result, measure, report
-from tools.browser import BrowserEnvironment
+from tools.wall import Wall
 from trajectories.hostile.cases import Case, cases
 
 PAGE = """page: Notes (/)
@@ -111,7 +111,7 @@ async def test_the_checks_can_fail(
         return True
 
     monkeypatch.setattr(eval.hostile, "absent", yes)
-    monkeypatch.setattr(BrowserEnvironment, "_wall", lambda env: None)
+    monkeypatch.setattr(Wall, "proxy", lambda wall: None)
     names = ("visible text: paragraph", "visible text: heading", "visible text: table", "redirect: link")
     broken = await run([c for c in cases() if c.name in names], ("actor",), endpoints, tmp_path)
     for loss in (
