@@ -12,8 +12,9 @@ Not covered: holding a decoder to it (`apps/engine.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import lru_cache
+from typing import Any
 
 from tools.actions import ACTIONS, Action, quote
 from tools.observation import EDITABLE, Element, Observation, shorten
@@ -56,7 +57,7 @@ def action_regex(
         quoted = list(dict.fromkeys(q for source in said for q in QUOTED.findall(source)))
         cased = [change(source) for source in said for change in (str.upper, str.lower)]
         text = copied([*said, *cased, *held, *(e.name for e in observation.elements)])
-    if offered := _offered(observation, quoted, history):
+    if offered := _offered(observation, quoted, typed, history):
         return f"(?:{'|'.join(offered)})"
     refs = up_to(max((e.ref or 0 for e in observation.actionable()), default=0))
     written: list[str] = []
@@ -97,9 +98,13 @@ def action_regex(
     return "(?:" + "|".join(written) + ")"
 
 
-def _offered(observation: Observation, quoted: Sequence[str], history: Sequence[Action]) -> list[str]:
+def _offered(
+    observation: Observation,
+    quoted: Sequence[str],
+    typed: Container[Any],
+    history: Sequence[Action],
+) -> list[str]:
     """The clicks that choose what a field holds as it was typed from the list that offers it."""
-    typed = {(a.label, a.args[1]) for a in history if a.name == "fill"}
     holds = {e.value for e in observation.elements if (e.name, e.value) in typed}
     clicked = {a.label for a in history if a.name == "click"}
     options = (e for e in observation.actionable() if e.role == "option" and "selected" not in e.states)
