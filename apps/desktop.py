@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from tools.rules import Rules
     from tools.x11.watch import Watch
 
+WRITING_SECONDS = 1.0  # for applications to write what they were told to save last
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     chat.add_talking(parser)
@@ -112,6 +114,8 @@ async def opened_desktop(
     look = await trail.reset(Start(enter, allowed, files=str(files)))
     if isinstance(env, OwnDesktop):
         _watched(env.watch, interrupt)
+    else:  # before its applications are closed
+        stack.push_async_callback(asyncio.sleep, WRITING_SECONDS)
     return trail, look, Place(enter, DESKTOP, "desktop", str(files), own)
 
 

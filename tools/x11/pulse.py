@@ -4,8 +4,9 @@
     hung = await pulse.silent(windows)      # the processes whose windows take nothing in
 
 A window that says so takes `_NET_WM_PING`, as a window manager sends it, and sends it back from its event
-loop (GTK, Qt, LibreOffice). Of the others (xterm, Tk) the process is looked at: whoever takes events in waits
-for them at times. One that never does meanwhile is stopped, or runs in a circle.
+loop (GTK, Qt, LibreOffice). One answer is enough for a process: another window of it may just have closed. Of
+the others (xterm, Tk) the process is looked at: whoever takes events in waits for them at times. One that
+never does meanwhile is stopped, or runs in a circle.
 
 Not covered: a window that takes no ping and whose process waits for something that never comes (a lock).
 """
@@ -47,18 +48,21 @@ class Pulse:
     async def silent(self, windows: Sequence[Window]) -> set[int]:
         """The processes behind these that take nothing in for `ANSWER_SECONDS`; else it returns at once."""
         own = [window for window in windows if window.pid and not window.popup]
-        asked = {answer: window.pid for window in own if (answer := self._asked(window.id))}
-        left = {window.pid for window in own} - {*asked.values()}
+        answers: dict[int, asyncio.Future[None]] = {}  # by process
+        for window in own:
+            if number := self._asked(window.id):
+                self._waiting[number] = answers.setdefault(window.pid, self._loop.create_future())
+        left = {window.pid for window in own} - answers.keys()
         until = self._loop.time() + ANSWER_SECONDS
         while left := {pid for pid in left if held(pid)}:
             if self._loop.time() > until:
                 break
             await asyncio.sleep(SAMPLE_SECONDS)
         self._serve()
-        if asked:
-            _, late = await asyncio.wait(asked, timeout=max(0.0, until - self._loop.time()))
-            left |= {asked[answer] for answer in late}
-            self._waiting = {number: w for number, w in self._waiting.items() if w not in late}
+        if answers:
+            await asyncio.wait(answers.values(), timeout=max(0.0, until - self._loop.time()))
+            left |= {pid for pid, answer in answers.items() if not answer.done()}
+            self._waiting.clear()
         return left
 
     def close(self) -> None:
@@ -66,8 +70,8 @@ class Pulse:
         with suppress(ConnectionClosedError):
             self._display.close()
 
-    def _asked(self, id: int) -> asyncio.Future[None] | None:
-        """Ping a window; None where it takes none, or has just gone."""
+    def _asked(self, id: int) -> int | None:
+        """Ping a window; the number that its answer will bear, None where it takes none, or has just gone."""
         window = self._display.create_resource_object("window", id)
         with suppress(XError):
             taken = window.get_full_property(self._protocols, Xatom.ATOM)
@@ -78,8 +82,7 @@ class Pulse:
             message = event.ClientMessage(window=window, client_type=self._protocols, data=data)
             window.send_event(message, onerror=_gone)
             self._display.flush()
-            self._waiting[self._sent] = self._loop.create_future()
-            return self._waiting[self._sent]
+            return self._sent
         return None
 
     def _serve(self) -> None:
