@@ -9,6 +9,7 @@ import pytest
 from tools.browser import Browser
 from tools.observation import Observation
 from trajectories.helpdesk.asides import _clear
+from trajectories.helpdesk.look import SECTIONS
 from trajectories.helpdesk.suite import HelpDesk
 from trajectories.helpdesk.tasks import FAMILIES, Maker
 from trajectories.rollout import oracle_policy, roll_out
@@ -54,6 +55,23 @@ async def test_a_form_half_filled_in_looks_as_imagined(chromium_path: str, famil
                 assert seen.error is None
             assert seen.text() == imagined.text(), goal
             assert (await env.step(action)).error is None
+
+
+@pytest.mark.parametrize("family", ["create-ticket", "edit-email"])
+async def test_a_form_begun_is_left_by_no_other_goal(chromium_path: str, family: str) -> None:
+    """Of many goals asked where something is typed none goes to another section; before that, some do."""
+    async with Browser() as browser, HelpDesk() as suite:
+        task = suite.task(family, 5)
+        episode = await roll_out(task, oracle_policy(task), browser.environment())
+        typed = 1 + next(at for at, step in enumerate(episode.steps) if step.decision.action.name == "fill")
+        sections = {Maker(family, 5).look.word(section) for section in SECTIONS}
+
+        def leaving(at: int, look: Observation | None = None) -> int:
+            found = suite.asides(episode, at, 12, random.Random(0), look)
+            return sum(action.name == "click" and action.label in sections for _, action in found)
+
+        assert leaving(typed - 1)
+        assert not leaving(typed) and not leaving(typed - 1, episode.steps[typed].observation)
 
 
 async def test_after_a_change_only_near_misses_are_asked(chromium_path: str) -> None:

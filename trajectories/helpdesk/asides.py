@@ -8,6 +8,8 @@ teach that the page in sight is not the one that was wanted.
 
 Most goals are about things on some other page, and a model that is asked them learns little but to leave. Of
 many goals those are kept whose answers differ: each thing that can be done here about as often as leaving.
+Where something is typed into a form, none is kept that leaves it: nobody sets another goal there, and a model
+that is asked such goals learns to leave forms half filled in.
 
 Forms are also asked about half filled in: what the expert would type or choose is written into the
 observation, as the page would show it, and the question is what comes next (`midway`). The screenshot stays
@@ -32,6 +34,7 @@ from trajectories.helpdesk.expert import Page
 from trajectories.helpdesk.look import SECTIONS
 from trajectories.helpdesk.tasks import DONE, FAMILIES, Maker, Plan, advice, is_at, place
 
+TYPING = frozenset({"fill", "select_option", "upload_file"})
 HARMLESS = frozenset({"fill", "select_option", "scroll", "hover", "go_back", "noop"})
 TRIES = 6  # goals made up for each one looked at
 CHOSEN_FROM = 5  # goals looked at for each one kept
@@ -48,6 +51,7 @@ def asides(
     page = _page(episode, at)
     if look is not None:
         page = replace(page, observation=look)
+    begun = look is not None or _typed(episode, at)
     sections = {page.look.word(section) for section in SECTIONS}
     by_answer: dict[str, list[tuple[str, Action]]] = defaultdict(list)
     for plan in _plans(episode, at, CHOSEN_FROM * count, draw):
@@ -57,6 +61,8 @@ def asides(
         except (KeyError, ValueError):
             continue
         leaves = action.name == "click" and action.label in sections
+        if leaves and begun:
+            continue
         by_answer["leave" if leaves else f"{action.label} {action.name}"].append((plan.goal, action))
     ways = draw.sample(list(by_answer.values()), len(by_answer))
     rounds = chain.from_iterable(zip_longest(*ways))  # one of each kind, then a second one, and so on
@@ -132,6 +138,12 @@ def _changes(step: Step) -> bool:
         return False
     element = step.observation.find(action.targets[0]) if action.name == "click" else None
     return element is None or element.role not in ("link", "checkbox", "textbox", "combobox", "option")
+
+
+def _typed(episode: Episode, at: int) -> bool:
+    """Whether something was typed or chosen on the page `at` steps in."""
+    here = (episode.steps[at].observation if at < len(episode.steps) else episode.final).url
+    return any(s.observation.url == here and s.decision.action.name in TYPING for s in episode.steps[:at])
 
 
 def _clear(plan: Plan, maker: Maker, look: Observation) -> bool:
