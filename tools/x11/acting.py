@@ -113,7 +113,7 @@ class Acting(ABC):
 
     async def _click(self, target: Target, count: int = 1) -> None:
         ref, item = self._item(target)
-        if "disabled" in item.element.states:
+        if "disabled" in item.element.states and not await self._enabled(item):
             raise ActionFailed(f"{self._say(ref)} is disabled")
         self._mouse = await self._point(target)
         self.screen.input.click(*self._mouse, count=count)
@@ -133,8 +133,13 @@ class Acting(ABC):
             return
         if role not in FIELDS or "readonly" in states:
             raise ActionFailed(f"{self._say(ref)} can't be filled in; click it and type")
-        await self._click(target)
-        await self._focused(item)
+        menu = any(window.popup for window in self.screen.windows.stacked())
+        if await self._has_keyboard(item) and not menu:
+            # A click more would be held back by the window manager, and come after the keys.
+            await self._point(target)
+        else:
+            await self._click(target)
+            await self._focused(item)
         await self.screen.input.press("Control+a")
         if value:
             await self.screen.input.type(value)
@@ -165,10 +170,28 @@ class Acting(ABC):
         loop = asyncio.get_running_loop()
         until = loop.time() + FOCUS_SECONDS
         while item.node is not None and loop.time() < until:
-            with suppress(Silent):
-                if State.FOCUSED in await self.screen.atspi.states(item.node):
-                    return
+            if await self._has_keyboard(item):
+                return
             await asyncio.sleep(0.01)
+
+    async def _enabled(self, item: Item) -> bool:
+        """Whether it takes clicks now, or soon does: a dialog looks at what was typed before it lets it be
+        saved."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + FOCUS_SECONDS
+        while item.node is not None and loop.time() < until:
+            if State.SENSITIVE in await self.screen.atspi.states(item.node):
+                return True
+            await asyncio.sleep(0.01)
+        return False
+
+    async def _has_keyboard(self, item: Item) -> bool:
+        """Whether what is typed goes there."""
+        if item.node is None or not (item.popup or self.screen.windows.active() == item.window):
+            return False
+        with suppress(Silent):
+            return State.FOCUSED in await self.screen.atspi.states(item.node)
+        return False
 
     async def _slide(self, ref: int, item: Item, value: str) -> None:
         assert item.node is not None
