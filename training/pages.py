@@ -40,6 +40,8 @@ SHORT = 0.08  # of those where one was not, though the episode is over: what a r
 BEGUN = 0.35  # of those where something was done and more is to do: the hardest to tell what comes next on
 MISSED = 0.25  # of those where the model was wrong
 REVIEWED = 0.04  # share of other goals that the reviewer is asked about: hardly any is met
+HALFWAY = 0.25  # of forms partly filled in: asked about all of them it takes no form for sent
+JUDGED = 0.6  # of the pages where a goal was met
 MIDWAY = 4  # times a form is asked about partly filled in
 DONE = 'send_msg_to_user("done")'
 MOST = 5.0  # times as often as a task of one step
@@ -81,12 +83,12 @@ class Page:
 
     def screen(self, count: int, draw: random.Random) -> Screen:
         """A screen with `count` of the questions: up to half are the episode's own, one of them for the next
-        action where there is one; where a goal was met, as often for the reviewer's word."""
+        action where there is one; where a goal was met, a little more often for the reviewer's word on it."""
         own = draw.sample(self.own, len(self.own))
-        if not (self.ends and draw.random() < 0.5):
+        if not (self.ends and draw.random() < JUDGED):
             own.sort(key=lambda question: not question.acts)  # stable: the rest stays shuffled
         else:
-            own.sort(key=lambda question: not question.text.endswith("check result:"))
+            own.sort(key=lambda q: (not q.text.endswith("check result:"), q.answer == NOT_YET))
         own = own[:1] + draw.sample(own[1:], min(len(own), (count + 1) // 2) - 1)
         others = draw.sample(self.others, min(len(self.others), count - len(own)))
         asked = own + others
@@ -127,7 +129,8 @@ def pages(episodes: Iterable[Episode], shrink: Callable[[bytes], bytes], seed: i
                 review = _question(prompts.result_review_text(said, half, before), NOT_YET, half)
                 others = suite.asides(episode, at, ASIDES // 2, draw, half) if suite else ()
                 asked_too = [_asked(goal, half, action, draw) for goal, action in others]
-                asked_here = tuple(q for q in (follows, review) if not _unknowable(q))
+                own_here = (follows, review) if draw.random() < HALFWAY else (follows,)
+                asked_here = tuple(q for q in own_here if not _unknowable(q))
                 yield Page(family, half.text() + "\n", picture, asked_here, tuple(asked_too))
 
 
