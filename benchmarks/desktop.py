@@ -11,7 +11,8 @@ open. `looks` wants python3-pyatspi and gir1.2-atspi-2.0 for the system's own Py
               place and text of each node that shows; the screenshot alone is grabbed and made a PNG
     typing    into the editor, which is then asked what it holds; right is what stands in the right order
     soak      each episode a new desktop: open the editor, write, close; every tenth its editor crashes.
-              Counted are what this process holds, and what is left of processes and folders after each
+              Counted are what this process holds, and what is left of processes and folders after each;
+              exits 1 where a step failed or more has grown than `GROWTH` allows
 
 Not covered: what the model costs (`step_latency.py`).
 """
@@ -49,6 +50,8 @@ SCRIPTS = (
     "あいうえおかきくけこさしすせそアイウエオ",
     "😀🚀🌍🎉→←∑√≠",
 )
+# From the first twentieth of the episodes to the end; memory is the allocator's, and comes and goes.
+GROWTH = {"rss_kib": 16 * 1024, "handles": 0, "threads": 0, "processes": 0, "folders": 0}
 PYATSPI = """
 import json, sys, time, pyatspi
 def read(node):
@@ -197,9 +200,11 @@ async def soak(episodes: int) -> dict[str, Any]:
                 marks.append({"episode": number, **held(folders)})
                 print(json.dumps(marks[-1]), flush=True)
     first, last = marks[0], marks[-1]
+    grown = {name: last[name] - first[name] for name in GROWTH}
     return {
         "episodes": episodes, "seconds": round(time.perf_counter() - begun, 1), "failed": failed,
-        "grown": {name: last[name] - first[name] for name in first}, "first": first, "last": last,
+        "grown": grown, "first": first, "last": last,
+        "holds": not failed and all(grown[name] <= bound for name, bound in GROWTH.items()),
     }  # fmt: skip
 
 
@@ -215,7 +220,9 @@ def main() -> None:
         "typing": lambda: typing(args.characters, args.rounds),
         "soak": lambda: soak(args.episodes),
     }[args.what]
-    print(json.dumps({"commit": commit(), args.what: asyncio.run(work())}, ensure_ascii=False))
+    found = asyncio.run(work())
+    print(json.dumps({"commit": commit(), args.what: found}, ensure_ascii=False))
+    raise SystemExit(not found.get("holds", True))
 
 
 if __name__ == "__main__":
