@@ -1,7 +1,8 @@
 """Mouse and keyboard of an X11 display, through the XTest extension: what applications get is real input.
 
-A character that the keyboard lacks is put on a spare key. That is done for many at once, for applications
-look keys up when they come to them: one changed under a key that still waits would type another character.
+A character that the keyboard lacks is put on a spare key, two to a key, one of them with Shift. That is done
+for many at once, for applications look keys up when they come to them: one changed under a key that still
+waits would type another character.
 
 Not covered: where to click (`accessibility.py`); input methods, which a private desktop turns off; a second
 keyboard layout that is switched on, and Caps Lock.
@@ -69,15 +70,15 @@ class Input:
         first, last = display.display.info.min_keycode, display.display.info.max_keycode
         keys = display.get_keyboard_mapping(first, last - first + 1)
         self._codes: dict[int, tuple[int, bool]] = {}  # keysym: keycode, with Shift
-        self._spare: list[int] = []
+        self._spare: list[tuple[int, bool]] = []  # likewise
         for code, symbols in enumerate(keys, start=first):
             if not any(symbols):
-                self._spare.append(code)
+                self._spare += (code, False), (code, True)
             for shifted in (True, False):
                 symbol = symbols[int(shifted)] if len(symbols) > int(shifted) else 0
                 if symbol and (symbol not in self._codes or (self._codes[symbol][1] and not shifted)):
                     self._codes[symbol] = code, shifted
-        self._lent: dict[int, int] = {}  # spare keycode: keysym, least lately lent first
+        self._lent: dict[tuple[int, bool], int] = {}  # keysyms of spare keys, least lately lent first
 
     def move(self, x: float, y: float) -> None:
         self._may()
@@ -163,17 +164,22 @@ class Input:
         if not new:
             return
         await self._drained()
-        free = [code for code in self._spare if code not in self._lent]
-        free += [code for code, symbol in self._lent.items() if symbol not in wanted]
+        free = [key for key in self._spare if key not in self._lent]
+        free += [key for key, symbol in self._lent.items() if symbol not in wanted]
         if len(free) < len(new):
             lacks = chr(new[len(free)] & 0xFFFFFF)  # `_symbol`, backwards
             raise NoKey(f"this keyboard has no key for {quote(lacks)}, and no spare one to make it")
-        for symbol, code in zip(new, free, strict=False):
-            if (before := self._lent.pop(code, None)) is not None:
+        lent = dict(zip(free, new, strict=False))
+        for key, symbol in lent.items():
+            if (before := self._lent.pop(key, None)) is not None:
                 del self._codes[before]
-            self._display.change_keyboard_mapping(code, [(symbol, symbol)])
-            self._lent[code] = symbol
-            self._codes[symbol] = code, False
+            self._lent[key] = symbol
+            self._codes[symbol] = key
+        for code in dict.fromkeys(code for code, _ in lent):
+            plain, shifted = self._lent.get((code, False)), self._lent.get((code, True))
+            # Never nothing beside one: X would make an upper and a lower case of that.
+            pair = plain or shifted or X.NoSymbol, shifted or plain or X.NoSymbol
+            self._display.change_keyboard_mapping(code, [pair])
         self._display.sync()
         await asyncio.sleep(LEARNING)
 
@@ -182,7 +188,7 @@ class Input:
 
     def give_back(self) -> None:
         """Empty the spare keys again."""
-        for code in self._lent:
+        for code in {code for code, _ in self._lent}:
             self._display.change_keyboard_mapping(code, [(X.NoSymbol, X.NoSymbol)])
         for symbol in self._lent.values():
             del self._codes[symbol]
