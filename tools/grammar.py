@@ -43,13 +43,15 @@ def action_regex(
     (`history`) is then filled with one of their quoted values that no field holds yet, and only if no field
     is empty: small models like to type the same again and again, or one over the other. Of a list that offers
     something quoted nothing else is chosen; of one that opened at what was typed, and offers just that, it is
-    chosen before anything else: such fields often hold only what was. Without `done` nothing is said to the
-    person yet. Matching is meant whole (`fullmatch`).
+    chosen before anything else: such fields often hold only what was. A form that is begun is filled in before
+    anything else, as far as what is quoted and not done can go into its empty fields and lists; and while such
+    a value is nowhere in sight, an empty field is typed into, not clicked. Without `done` nothing is said to
+    the person yet. Matching is meant whole (`fullmatch`).
     """
     quoted: list[str] = []
     typed = {(a.label, a.args[1]) for a in history if a.name == "fill"}
     held = [e.value for e in observation.elements if e.value]
-    empty = any(e.role in EDITABLE and not (e.options or e.value) for e in observation.actionable())
+    empty = [e for e in observation.actionable() if e.role in EDITABLE and not (e.options or e.value)]
     if sources is None:
         text = ANY_TEXT
     else:
@@ -59,12 +61,17 @@ def action_regex(
         text = copied([*said, *cased, *held, *(e.name for e in observation.elements)])
     if offered := _offered(observation, quoted, typed, history):
         return f"(?:{'|'.join(offered)})"
+    told = {value for action in history for value in (action.label, *action.args) if isinstance(value, str)}
+    to_do = [q for q in quoted if q and q not in told]
+    to_type = [] if sources is None else _nowhere(observation, to_do)
+    if missing := _missing(observation, to_do, to_type, history):
+        return f"(?:{'|'.join(missing)})"
     refs = up_to(max((e.ref or 0 for e in observation.actionable()), default=0))
     written: list[str] = []
     texts: list[str] = []  # beginnings of calls that end in a text: by far the longest part, it comes once
     for element in observation.actionable():
         if "disabled" not in element.states:
-            written.append(_element_calls(element, refs, quoted))
+            written.append(_element_calls(element, refs, quoted, bool(to_type) and element in empty))
             if element.role not in EDITABLE or element.options:
                 continue
             if quoted and element.value and (element.name, element.value) in typed:
@@ -112,15 +119,44 @@ def _offered(
     return [rf"{_said(e)}click\({e.ref}\)" for e in wanted]
 
 
+def _nowhere(observation: Observation, quoted: Sequence[str]) -> list[str]:
+    """What of it is nowhere in sight."""
+    seen = [observation.title, *(t for e in observation.elements for t in (e.name, e.value, *e.options))]
+    page = "\n".join(text.casefold() for text in seen if text)
+    return [q for q in quoted if q.casefold() not in page]
+
+
+def _missing(
+    observation: Observation, to_do: Sequence[str], to_type: Sequence[str], history: Sequence[Action]
+) -> list[str]:
+    """The calls that go on with a form in which something was filled in; none where there is no such form, or
+    nothing for it."""
+    did = {(a.label, a.args[1]) for a in history if a.name in ("fill", "select_option")}
+    fields = [e for e in observation.actionable() if e.role in EDITABLE and "disabled" not in e.states]
+    if not any((e.name, e.value) in did for e in fields):
+        return []
+    held = {e.value for e in fields}
+    values = "|".join(re.escape(quote(q)) for q in to_type)
+    calls = []
+    for field in fields:
+        if field.options:
+            wanted = [o for o in field.options if o in to_do and o not in held]
+            calls += [rf"{_said(field)}select_option\({field.ref}, {re.escape(quote(o))}\)" for o in wanted]
+        elif not field.value and values:
+            calls.append(rf"{_said(field)}fill\({field.ref}, (?:{values})\)")
+    return calls
+
+
 def _said(element: Element) -> str:
     return re.escape(quote(shorten(element.name))) + " "
 
 
-def _element_calls(element: Element, refs: str, quoted: Sequence[str]) -> str:
-    """The calls that make sense on one element, by its role, without those that end in a text."""
+def _element_calls(element: Element, refs: str, quoted: Sequence[str], waits: bool) -> str:
+    """The calls that make sense on one element, by its role, without those that end in a text; `waits` for
+    what is to be typed."""
     ref = element.ref
     # A list of options is chosen from: to click it changes nothing, and what it opens is no part of the page.
-    calls = [rf"hover\({ref}\)" if element.options else rf"(?:click|dblclick|hover)\({ref}\)"]
+    calls = [rf"hover\({ref}\)" if element.options or waits else rf"(?:click|dblclick|hover)\({ref}\)"]
     if element.options:
         options = "|".join(re.escape(quote(o)) for o in element.options)
         # What is selected already can't be meant: selecting it again does nothing on any page.

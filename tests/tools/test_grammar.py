@@ -201,6 +201,44 @@ def test_of_a_list_that_offers_what_is_quoted_nothing_else_is_chosen() -> None:
     assert choices('Call it "New"') == ["high", "urgent"] == choices("Make it urgent")
 
 
+def test_a_form_that_is_begun_is_filled_in_before_anything_else() -> None:
+    """Its empty fields with what is quoted and nowhere in sight, its lists with what they offer of it; then it
+    is free, as it is before, or where what is left was done elsewhere."""
+    goal = 'Order 3 "Lamp" for "Emil", note "soon", at once'
+    buyer, note = Element(1, "textbox", "Buyer", BOX, value="Emil"), Element(2, "textbox", "Note", BOX)
+    article = Element(3, "combobox", "Article", BOX, "Chair", options=("Chair", "Lamp"))
+    typed, send = [parse('"Buyer" fill(1, "Emil")')], '"Send" click(4)'
+
+    def pattern(*elements: Element, history: Sequence[Action] = typed) -> str:
+        button = Element(4, "button", "Send", BOX)
+        return action_regex(Observation("http://x/", "T", (9, 9), (*elements, button)), [goal], history)
+
+    choose, write = '"Article" select_option(3, "Lamp")', '"Note" fill(2, "soon")'
+    begun = pattern(buyer, note, article)
+    assert allows(begun, choose) and allows(begun, write)
+    for other in (send, '"Note" fill(2, "Emil")', '"Article" select_option(3, "Chair")', "go_back()"):
+        assert not allows(begun, other), other
+    chosen, written = replace(article, value="Lamp"), replace(note, value="soon")
+    assert not allows(pattern(buyer, note, chosen), send)
+    assert allows(pattern(buyer, written, chosen), send)
+    assert allows(pattern(replace(buyer, value=None), note, article, history=()), send)
+    elsewhere = [*typed, parse('"Remark" fill(9, "soon")'), parse('"Thing" select_option(8, "Lamp")')]
+    assert allows(pattern(buyer, note, article, history=elsewhere), send)
+    assert allows(pattern(buyer, note, chosen, Element(None, "text", "soon", BOX)), send)
+
+
+def test_an_empty_field_is_typed_into_while_something_is_to_be_typed() -> None:
+    """It is clicked only where nothing quoted waits for a field."""
+    field = Element(1, "textbox", "Subject", BOX)
+    seen = Observation("http://x/", "T", (9, 9), (field,))
+    click, write = '"Subject" click(1)', '"Subject" fill(1, "New")'
+    assert not allows(action_regex(seen, ['Call it "New"']), click)
+    assert allows(action_regex(seen, ['Call it "New"']), write)
+    for goal in ("Click into the subject", 'Click "Subject"'):
+        assert allows(action_regex(seen, [goal]), click)
+    assert allows(action_regex(seen), click)
+
+
 def test_what_is_offered_for_what_was_typed_is_chosen_first() -> None:
     """Not where something else is offered, nor where it was chosen already, nor what nobody typed."""
     buyer, send = Element(1, "textbox", "Buyer", BOX, value="Emil"), Element(3, "button", "Send", BOX)
