@@ -406,6 +406,24 @@ async def test_applications_are_boxed_in(env: DesktopEnvironment, monkeypatch: p
     }
 
 
+@pytest.mark.skipif(not boxes(), reason="bubblewrap does not work here")
+async def test_applications_see_one_display(env: DesktopEnvironment) -> None:
+    """A terminal finds the socket of its own display, and none of another desktop's or the person's."""
+    other = await Session.start((320, 240))
+    try:
+        await env.reset(Start("app:xterm"))
+        await do(env, 'keyboard_type("ls /tmp/.X11-unix > listed; touch here\\n")')
+        for _ in range(100):
+            if (env.home / "here").exists():
+                break
+            await asyncio.sleep(0.1)
+        own, others = (f"X{display[1:]}" for display in (env.screen.session.display, other.display))
+        assert Path("/tmp/.X11-unix", others).exists()
+        assert (env.home / "listed").read_text().split() == [own]
+    finally:
+        await other.stop()
+
+
 START = """
 import asyncio, sys
 from tools.desktop import Desktops
