@@ -19,7 +19,7 @@ from PIL import Image, ImageGrab
 
 from tools.actions import Named, parse
 from tools.desktop import LOOKS, DesktopEnvironment, Desktops
-from tools.environment import EnvironmentDown, Start
+from tools.environment import ActionFailed, EnvironmentDown, Start
 from tools.observation import Observation
 from tools.x11 import accessibility, session
 from tools.x11.accessibility import Reading, topmost
@@ -187,6 +187,27 @@ async def test_a_window_slow_to_open_is_waited_for(env: DesktopEnvironment) -> N
     x, y = (await env.observe()).thousandths(*box.centre)
     seen = await do(env, f"mouse_click({x}, {y})")
     assert seen.tabs == ("Slow", "Late"), seen.tabs
+
+
+HANDED = """wm title . Running
+proc wait {} {
+  if {[file exists asked]} { after 500 {wm title [toplevel .new] Handed} } else { after 20 wait }
+}
+wait
+"""
+
+
+@pytest.mark.skipif(shutil.which("wish") is None, reason="as root: apt-get install tk")
+async def test_a_window_of_one_that_runs_already_is_waited_for(env: DesktopEnvironment) -> None:
+    """A program that hands on to its running like and ends at once has opened what that shows a little later;
+    one that ends badly has not."""
+    await env.open(Start("app:desktop"))
+    (env.aside / "handed.tcl").write_text(HANDED)
+    await env.run("wish", ["wish", str(env.aside / "handed.tcl")])
+    await env.run("again", ["touch", "asked"])
+    assert env.titles() == ("Running", "Handed")
+    with pytest.raises(ActionFailed, match="again ended with exit code 1"):
+        await env.run("again", ["false"])
 
 
 async def test_a_crash_and_a_hang_are_told_of(env: DesktopEnvironment) -> None:
