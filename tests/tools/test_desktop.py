@@ -111,6 +111,14 @@ async def test_an_editor_is_read_and_written(env: DesktopEnvironment, tmp_path: 
     assert covered.box.y > 50  # an open menu's entries stand where they are drawn
 
 
+async def test_lines_and_ways_that_are_strange(env: DesktopEnvironment) -> None:
+    """Line ends of Windows are typed as others, which is no error; a scroll without end ends soon."""
+    await env.reset(Start("app:mousepad"))
+    seen = await do(env, 'fill(textbox(""), "one\\r\\ntwo")')
+    assert next(e.value for e in seen.elements if e.role == "textbox") == "one\ntwo"
+    await do(env, "scroll(0, 1e9)", "scroll(0, -1e400)")  # sixteen million notches, and more than there are
+
+
 async def test_a_dialog_is_filled_in(env: DesktopEnvironment, tmp_path: Path) -> None:
     """Fields are called by the text beside them; a password is not shown; a list is chosen from; what can't
     be done says why; the program gets what was entered."""
