@@ -139,7 +139,8 @@ def _watched(watch: Watch, interrupt: Interrupt) -> None:
 def _saved(files: Path) -> int:
     """When something was last written there: a step after which that is later can't be undone."""
     latest = 0
-    for path in (files, *files.iterdir()):
-        with suppress(FileNotFoundError):  # an application's own, gone meanwhile
-            latest = max(latest, path.stat().st_mtime_ns)
+    with suppress(OSError):  # the folder itself has gone
+        for path in (files, *files.iterdir()):
+            with suppress(OSError):  # an application's own, gone meanwhile; a link in a circle
+                latest = max(latest, path.stat().st_mtime_ns)
     return latest

@@ -270,7 +270,7 @@ def display() -> Check:
 
 def desktop() -> Check:
     """Starts a virtual desktop and stops it again; only desktop tasks need one."""
-    from tools.x11.session import Session, boxes
+    from tools.x11.session import Session, boxes, foreign
     from trajectories.desktop.suite import lacking
 
     async def tried() -> str:
@@ -278,6 +278,8 @@ def desktop() -> Check:
         await session.stop()
         return session.display
 
+    if why := foreign():  # before any talk of Debian's packages
+        return Check("desktop", "warn", why, "only for desktop tasks; do those on Linux")
     if packages := lacking():
         mend = f"only for desktop tasks; as root: apt-get install {' '.join(packages)}"
         return Check("desktop", "warn", f"{len(packages)} Debian packages are missing", mend)

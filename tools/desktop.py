@@ -142,16 +142,19 @@ class DesktopEnvironment(Acting):
 
     async def run(self, name: str, argv: Sequence[str], out: Path | None = None) -> int:
         """Start a program as the application `name` and wait for its window; its process. For suites: no list
-        is asked. What it prints goes to the file `out`. Raises ActionFailed."""
+        is asked. What it prints goes to the file `out`. Raises ActionFailed.
+
+        One that ends well may have handed on what it was to open to one that runs already (a file manager
+        does), whose window comes after that end."""
         before = {*self.screen.windows.ids()}
         pid = await self.screen.session.run([*argv], out)
         self.screen.launched[pid] = name
         until = asyncio.get_running_loop().time() + OPEN_SECONDS
         while not {*self.screen.windows.ids()} - before:
             code = self.screen.session.exited.get(pid)
-            if code is not None or asyncio.get_running_loop().time() > until:
+            if code or asyncio.get_running_loop().time() > until:
                 self.screen.ended.add(pid)
-                why = "opened no window" if code is None else f"ended with {_said(code)}"
+                why = f"ended with {_said(code)}" if code else "opened no window"
                 raise ActionFailed(f"{name} {why}")
             await asyncio.sleep(0.02)
         await self.settle()

@@ -15,6 +15,7 @@ import pytest
 from Xlib.display import Display
 
 from agents.scripted import Answer, ScriptedServer, pick
+from apps.desktop import _saved
 from apps.main import main
 from tools.x11.applications import APPLICATIONS
 from tools.x11.session import Session, missing
@@ -104,6 +105,14 @@ async def test_ones_own_screen_is_asked_about(tmp_path: Path) -> None:
     finally:
         display.close()
         await persons.stop()
+
+
+def test_a_folder_with_anything_in_it_is_looked_at(tmp_path: Path) -> None:
+    """After each step: a link in a circle, or the folder gone meanwhile, does not end the session."""
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    (tmp_path / "note.txt").touch()
+    assert _saved(tmp_path) >= (tmp_path / "note.txt").stat().st_mtime_ns
+    assert _saved(tmp_path / "gone") == 0
 
 
 def test_a_display_that_is_none_is_one_line() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -175,6 +176,17 @@ def test_missing_desktop_packages_are_one_line(
     assert (code, check["status"]) == (0, "warn") and "Debian packages are missing" in check["found"]
     command = check["mend"].partition("as root: apt-get install ")[2]
     assert {"some-package", "other-package"} <= {*command.split()} and "\n" not in check["mend"]
+
+
+def test_another_system_is_not_told_of_debian_packages(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There no package helps: the line says what is missing and where it would go."""
+    monkeypatch.setattr(suite, "PROGRAMS", {"no-such-program": "some-package"})
+    monkeypatch.setattr(sys, "platform", "darwin")
+    code, (check,) = checks(capsys, "--only", "desktop")
+    assert (code, check["status"]) == (0, "warn") and "on macOS" in check["found"]
+    assert "apt-get" not in check["mend"] and "Linux" in check["mend"]
 
 
 def test_every_check_says_its_own_name() -> None:

@@ -19,7 +19,7 @@ from PIL import Image, ImageGrab
 
 from tools.actions import Named, parse
 from tools.desktop import LOOKS, DesktopEnvironment, Desktops
-from tools.environment import EnvironmentDown, Start
+from tools.environment import ActionFailed, EnvironmentDown, Start
 from tools.observation import Observation
 from tools.x11 import accessibility, session
 from tools.x11.accessibility import Reading, topmost
@@ -111,6 +111,14 @@ async def test_an_editor_is_read_and_written(env: DesktopEnvironment, tmp_path: 
     assert covered.box.y > 50  # an open menu's entries stand where they are drawn
 
 
+async def test_lines_and_ways_that_are_strange(env: DesktopEnvironment) -> None:
+    """Line ends of Windows are typed as others, which is no error; a scroll without end ends soon."""
+    await env.reset(Start("app:mousepad"))
+    seen = await do(env, 'fill(textbox(""), "one\\r\\ntwo")')
+    assert next(e.value for e in seen.elements if e.role == "textbox") == "one\ntwo"
+    await do(env, "scroll(0, 1e9)", "scroll(0, -1e400)")  # sixteen million notches, and more than there are
+
+
 async def test_a_dialog_is_filled_in(env: DesktopEnvironment, tmp_path: Path) -> None:
     """Fields are called by the text beside them; a password is not shown; a list is chosen from; what can't
     be done says why; the program gets what was entered."""
@@ -163,8 +171,9 @@ async def test_windows_are_tabs(env: DesktopEnvironment, tmp_path: Path) -> None
     assert "no window 7" in ((await env.step(parse("tab_focus(7)"))).error or "")
     seen = await env.step(parse('goto("app:xterm")'))
     assert seen.error == "app:xterm may not be opened; applications that may: app:mousepad, app:galculator"
-    seen = await env.step(parse('goto("app:mousepad?../../etc/passwd")'))
-    assert "no file" in (seen.error or "")
+    for nothing in ("../../etc/passwd", "a" * 300, "%00"):  # the last two can't be any file's name
+        seen = await env.step(parse(f'goto("app:mousepad?{nothing}")'))
+        assert "no file" in (seen.error or "")
 
 
 SLOW = """wm title . Slow
@@ -187,6 +196,27 @@ async def test_a_window_slow_to_open_is_waited_for(env: DesktopEnvironment) -> N
     x, y = (await env.observe()).thousandths(*box.centre)
     seen = await do(env, f"mouse_click({x}, {y})")
     assert seen.tabs == ("Slow", "Late"), seen.tabs
+
+
+HANDED = """wm title . Running
+proc wait {} {
+  if {[file exists asked]} { after 500 {wm title [toplevel .new] Handed} } else { after 20 wait }
+}
+wait
+"""
+
+
+@pytest.mark.skipif(shutil.which("wish") is None, reason="as root: apt-get install tk")
+async def test_a_window_of_one_that_runs_already_is_waited_for(env: DesktopEnvironment) -> None:
+    """A program that hands on to its running like and ends at once has opened what that shows a little later;
+    one that ends badly has not."""
+    await env.open(Start("app:desktop"))
+    (env.aside / "handed.tcl").write_text(HANDED)
+    await env.run("wish", ["wish", str(env.aside / "handed.tcl")])
+    await env.run("again", ["touch", "asked"])
+    assert env.titles() == ("Running", "Handed")
+    with pytest.raises(ActionFailed, match="again ended with exit code 1"):
+        await env.run("again", ["false"])
 
 
 async def test_a_crash_and_a_hang_are_told_of(env: DesktopEnvironment) -> None:
@@ -404,6 +434,24 @@ async def test_applications_are_boxed_in(env: DesktopEnvironment, monkeypatch: p
         ".X11-unix",
         env.aside.name,
     }
+
+
+@pytest.mark.skipif(not boxes(), reason="bubblewrap does not work here")
+async def test_applications_see_one_display(env: DesktopEnvironment) -> None:
+    """A terminal finds the socket of its own display, and none of another desktop's or the person's."""
+    other = await Session.start((320, 240))
+    try:
+        await env.reset(Start("app:xterm"))
+        await do(env, 'keyboard_type("ls /tmp/.X11-unix > listed; touch here\\n")')
+        for _ in range(100):
+            if (env.home / "here").exists():
+                break
+            await asyncio.sleep(0.1)
+        own, others = (f"X{display[1:]}" for display in (env.screen.session.display, other.display))
+        assert Path("/tmp/.X11-unix", others).exists()
+        assert (env.home / "listed").read_text().split() == [own]
+    finally:
+        await other.stop()
 
 
 START = """

@@ -129,7 +129,8 @@ async def persons(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Session]:
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", session.bus)
     monkeypatch.setenv("DISPLAY", session.display)
     monkeypatch.setenv("GDK_BACKEND", "x11")
-    monkeypatch.delenv("XDG_SESSION_TYPE", raising=False)
+    for name in ("XDG_SESSION_TYPE", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
     try:
         yield session
     finally:
@@ -286,10 +287,15 @@ def test_other_systems_are_named(
     assert said in why and "tools/environment.py" in why and "\n" not in why
 
 
+@pytest.mark.parametrize(
+    ("kind", "socket"), [("wayland", None), ("tty", "wayland-1")], ids=["logged in to", "from a console"]
+)
 async def test_wayland_behind_an_x11_display_is_seen(
-    persons: Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    persons: Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, socket: str | None
 ) -> None:
     """A display that a Wayland session offers for old applications is not the screen."""
-    monkeypatch.setenv("XDG_SESSION_TYPE", "wayland")
+    monkeypatch.setenv("XDG_SESSION_TYPE", kind)
+    if socket is not None:
+        monkeypatch.setenv("WAYLAND_DISPLAY", socket)
     with pytest.raises(EnvironmentDown, match="on Wayland input and screenshots"):
         await OwnDesktop(persons.display).open(Start("app:desktop", files=str(tmp_path)))

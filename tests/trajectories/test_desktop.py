@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import pytest
 
 from agents.policies import RandomPolicy
 from tools.desktop import DesktopEnvironment
-from tools.environment import Workplace
+from tools.environment import EnvironmentDown, Workplace
 from trajectories.desktop import suite
 from trajectories.desktop.suite import DesktopSuite, lacking
 from trajectories.desktop.tasks import FAMILIES, Maker
@@ -118,5 +119,14 @@ async def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> No
     """Opened where an application is missing, the suite says what to install."""
     monkeypatch.setattr(suite, "PROGRAMS", {"no-such-program": "some-package"})
     with pytest.raises(Exception, match=r"apt-get install .*some-package"):
+        async with open_suite("desktop"):
+            pass
+
+
+async def test_on_another_system_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No package would help there, so none is named."""
+    monkeypatch.setattr(suite, "PROGRAMS", {"no-such-program": "some-package"})
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(EnvironmentDown, match="^on Windows .* are missing"):
         async with open_suite("desktop"):
             pass

@@ -28,6 +28,7 @@ from tools.x11.windows import Window
 
 FOCUS_SECONDS = 2.0  # for what was typed or clicked to arrive
 NOTCH = 60.0  # pixels that one notch of the wheel scrolls, in most applications
+FARTHEST = 300 * NOTCH  # pixels: notches are all sent at once, and nobody can stop them on their way
 BULLETS = "●•*"  # what toolkits show of a password
 
 
@@ -126,6 +127,7 @@ class Acting(ABC):
         self.screen.input.move(*self._mouse)
 
     async def _fill(self, target: Target, value: str) -> None:
+        value = value.replace("\r\n", "\n")  # as it is typed
         ref, item = self._item(target)
         role, states = item.element.role, item.element.states
         if role == "slider":
@@ -348,4 +350,5 @@ class Acting(ABC):
 
 
 def _notches(pixels: float) -> int:
+    pixels = max(-FARTHEST, min(FARTHEST, pixels))
     return 0 if not pixels else round(pixels / NOTCH) or (1 if pixels > 0 else -1)

@@ -70,9 +70,9 @@ def command(url: str, home: Path, shown: Path) -> tuple[str, list[str]]:
     files = [unquote(file) for file in split.query.split("&") if file]
     inside = home.resolve()
     for file in files:
-        if not (inside / file).resolve().is_relative_to(inside) or not (inside / file).exists():
+        if not _there(file, inside):
             raise NotOpened(
-                f"there is no file {file!r} here; there are: {', '.join(_listed(home)) or 'none'}"
+                f"there is no file {shorten(file)!r} here; there are: {', '.join(_listed(home)) or 'none'}"
             )
     return name, [*application.argv, *(str(shown / file) for file in files)]
 
@@ -99,6 +99,15 @@ def lineage(pid: int) -> Iterator[int]:
             pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             return
+
+
+def _there(file: str, home: Path) -> bool:
+    """Whether that is a file of the home folder."""
+    try:
+        path = (home / file).resolve()
+        return path.is_relative_to(home) and path.exists()
+    except (OSError, ValueError, RuntimeError):  # no file has such a name: too long, a NUL
+        return False
 
 
 def _listed(home: Path) -> list[str]:

@@ -68,8 +68,9 @@ def _asked(display: str) -> str:
 
 
 def _lacks(display: Display, name: str) -> str:
-    ours = name == os.environ.get("DISPLAY") and os.environ.get("XDG_SESSION_TYPE") == "wayland"
-    if ours or "XWAYLAND" in display.list_extensions():
+    # Started from a text console, as sway is, a Wayland session's type stays "tty".
+    wayland = os.environ.get("XDG_SESSION_TYPE") == "wayland" or bool(os.environ.get("WAYLAND_DISPLAY"))
+    if (wayland and name == os.environ.get("DISPLAY")) or "XWAYLAND" in display.list_extensions():
         return WAYLAND
     needs = {xtest.extname: "input", xinput.extname: "the immediate stop", shape.extname: "the mark"}
     for extension, what in needs.items():

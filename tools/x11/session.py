@@ -10,8 +10,8 @@ Nothing of the person's environment is inherited: what an application finds is t
 
 Where bubblewrap works, applications are boxed in: they find the home folder at one place (`/home/me`), may
 write there, and in folders of their own of the session's, and nowhere else; they see neither other processes
-nor the folders in `HIDDEN`, where people keep their files, and have no network. What lies elsewhere, such as
-in `/opt` or `/data`, they can read as far as this user can.
+nor other displays, nor the folders in `HIDDEN`, where people keep their files, and have no network. What lies
+elsewhere, such as in `/opt` or `/data`, they can read as far as this user can.
 
 Not covered: what is on the desktop (`accessibility.py`, `windows.py`), which applications may be launched
 (`applications.py`), keeping other local users off the display (X's own rule: local users may connect).
@@ -87,12 +87,19 @@ def missing() -> list[str]:
     return lacking + [package for path, package in LOOKS.items() if not os.path.exists(path)]
 
 
-def box(folder: Path, home: Path) -> list[str]:
-    """The beginning of a command line that boxes in what follows; bubblewrap must be there."""
+def box(folder: Path, home: Path, display: str) -> list[str]:
+    """The beginning of a command line that boxes in what follows; bubblewrap must be there.
+
+    Of X's sockets it has that of `display`, if any: another is a person's screen, or a desktop beside this
+    one, where X lets in whoever this user is, and whoever is let in types into its windows.
+    """
     argv = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--unshare-pid", "--proc", "/proc"]
     for hidden in dict.fromkeys((*HIDDEN, os.path.realpath(os.path.expanduser("~")))):
         argv += ["--tmpfs", hidden] if os.path.isdir(hidden) and hidden != "/" else []
-    argv += ["--ro-bind", str(folder), str(folder), "--ro-bind-try", SOCKETS, SOCKETS]
+    argv += ["--ro-bind", str(folder), str(folder)]
+    if display:
+        own = f"{SOCKETS}/X{display.removeprefix(':')}"
+        argv += ["--ro-bind-try", own, own]
     for name in OWN:
         argv += ["--bind-try", str(folder / name), str(folder / name)]
     argv += ["--bind", str(home), INSIDE, "--setenv", "HOME", INSIDE, "--chdir", INSIDE]
@@ -105,7 +112,7 @@ def boxes() -> bool:
     if shutil.which("bwrap") is None:
         return False
     with tempfile.TemporaryDirectory() as folder:
-        tried = [*box(Path(folder), Path(folder)), "true"]
+        tried = [*box(Path(folder), Path(folder), ""), "true"]
         return subprocess.run(tried, capture_output=True, timeout=30).returncode == 0
 
 
@@ -177,7 +184,7 @@ class Session:
         Raises EnvironmentDown where it can't be started.
         """
         if boxes():
-            argv = [*box(self.folder, self.home), *argv]
+            argv = [*box(self.folder, self.home, self.display), *argv]
         request: dict[str, Any] = {"run": argv, "cwd": str(self.home), "out": str(out) if out else None}
         answer = await self._ask(request)
         if "failed" in answer:

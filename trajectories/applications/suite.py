@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 
 from tools.environment import EnvironmentDown
-from tools.x11.session import missing
+from tools.x11.session import foreign, missing
 from trajectories.applications.state import way_to
 from trajectories.applications.task import ApplicationTask
 from trajectories.explore.demonstration import KINDS, PRESS
@@ -46,7 +46,9 @@ class ApplicationSuite(Suite):
         return ApplicationTask(self.site, chosen, seed, begun)
 
     async def __aenter__(self) -> ApplicationSuite:
-        """Raises EnvironmentDown with the packages that are missing."""
+        """Raises EnvironmentDown with the packages that are missing, or where there can be no desktop."""
+        if why := foreign():
+            raise EnvironmentDown(why)
         if packages := missing():
             raise EnvironmentDown(f"a desktop needs, as root: apt-get install {' '.join(packages)}")
         return self

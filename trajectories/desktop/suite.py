@@ -11,7 +11,7 @@ from glob import glob
 
 from tools.environment import EnvironmentDown
 from tools.x11.applications import APPLICATIONS
-from tools.x11.session import missing
+from tools.x11.session import foreign, missing
 from trajectories.desktop import dialogs, editor, files, others, sums
 from trajectories.desktop.tasks import FAMILIES, DesktopTask
 from trajectories.tasks import Suite
@@ -43,7 +43,9 @@ class DesktopSuite(Suite):
         return DesktopTask(family, seed)
 
     async def __aenter__(self) -> DesktopSuite:
-        """Raises EnvironmentDown with the packages that are missing."""
+        """Raises EnvironmentDown with the packages that are missing, or where there can be no desktop."""
+        if why := foreign():
+            raise EnvironmentDown(why)
         if packages := lacking():
             raise EnvironmentDown(f"the desktop's tasks need, as root: apt-get install {' '.join(packages)}")
         return self
