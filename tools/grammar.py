@@ -42,11 +42,11 @@ def action_regex(
     and from the page, or figures; otherwise any text. A field that still holds what was typed into it
     (`history`) is then filled with one of their quoted values that no field holds yet, and only if no field
     is empty: small models like to type the same again and again, or one over the other. Of a list that offers
-    something quoted nothing else is chosen; of one that opened at what was typed, and offers just that, it is
-    chosen before anything else: such fields often hold only what was. A form that is begun is filled in before
-    anything else, as far as what is quoted and not done can go into its empty fields and lists; and while such
-    a value is nowhere in sight, an empty field is typed into, not clicked. Without `done` nothing is said to
-    the person yet. Matching is meant whole (`fullmatch`).
+    something quoted nothing else is chosen; of one that opened at what was typed, and offers just that, it
+    is chosen before anything else: such fields often hold only what was. A form that is begun is filled in
+    before anything else, as far as what is quoted and not done can go into its empty fields and lists; and
+    while such a value is nowhere in sight, an empty field is typed into, not clicked. Without `done`
+    nothing is said to the person yet. Matching is meant whole (`fullmatch`).
     """
     quoted: list[str] = []
     typed = {(a.label, a.args[1]) for a in history if a.name == "fill"}
@@ -64,7 +64,7 @@ def action_regex(
     told = {value for action in history for value in (action.label, *action.args) if isinstance(value, str)}
     to_do = [q for q in quoted if q and q not in told]
     to_type = [] if sources is None else _nowhere(observation, to_do)
-    if missing := _missing(observation, to_do, to_type, history):
+    if missing := _missing(observation, quoted, to_do, to_type, history):
         return f"(?:{'|'.join(missing)})"
     refs = up_to(max((e.ref or 0 for e in observation.actionable()), default=0))
     written: list[str] = []
@@ -127,13 +127,17 @@ def _nowhere(observation: Observation, quoted: Sequence[str]) -> list[str]:
 
 
 def _missing(
-    observation: Observation, to_do: Sequence[str], to_type: Sequence[str], history: Sequence[Action]
+    observation: Observation,
+    quoted: Sequence[str],
+    to_do: Sequence[str],
+    to_type: Sequence[str],
+    history: Sequence[Action],
 ) -> list[str]:
-    """The calls that go on with a form in which something was filled in; none where there is no such form, or
-    nothing for it."""
+    """The calls that go on with a form into which something quoted was put; none where there is no such form,
+    or nothing for it."""
     did = {(a.label, a.args[1]) for a in history if a.name in ("fill", "select_option")}
     fields = [e for e in observation.actionable() if e.role in EDITABLE and "disabled" not in e.states]
-    if not any((e.name, e.value) in did for e in fields):
+    if not any(e.value in quoted and (e.name, e.value) in did for e in fields):
         return []
     held = {e.value for e in fields}
     values = "|".join(re.escape(quote(q)) for q in to_type)
