@@ -211,14 +211,20 @@ class DesktopEnvironment(Acting):
             error = f"{action} took too long"
         except LOST:
             pass  # found out below
-        if await self._revive():
-            return self._with(await self.observe(), error or "the desktop died and was started again", True)
-        await self.settle()
-        return self._with(await self.observe(), await self._casualties() or error)
+        except EnvironmentDown:  # likewise, where it died while it was asked for something
+            if self.screen.session.alive:
+                raise
+        revived = await self._revive()
+        if not revived:
+            await self.settle()
+        seen = await self.observe()
+        if revived or seen.restarted:
+            return self._with(seen, error or "the desktop died and was started again", True)
+        return self._with(seen, await self._casualties() or error)
 
     async def observe(self) -> Observation:
-        for _ in range(3):
-            revived = await self._revive()
+        for broken in (False, False, True):  # what can't be looked at twice is started again
+            revived = await self._revive(broken)
             try:
                 seen = await self.look()
                 return replace(seen, restarted=True) if revived else seen
@@ -275,9 +281,9 @@ class DesktopEnvironment(Acting):
             asked = [node for node, pid in await atspi.applications() if pid in shown]
             await asyncio.gather(*(atspi.role(node) for node in asked), return_exceptions=True)
 
-    async def _revive(self) -> bool:
-        """Start again what has died. True when it had."""
-        if self.screen.session.alive:
+    async def _revive(self, broken: bool = False) -> bool:
+        """Start again what has died, or is known to be broken. True when it was."""
+        if self.screen.session.alive and not broken:
             try:
                 self.screen.display.sync()
                 return False

@@ -140,7 +140,7 @@ class OwnDesktop(DesktopEnvironment):
     def _processes(self) -> list[int]:
         return []  # what the person's other applications are at is no reason to wait
 
-    async def _revive(self) -> bool:
+    async def _revive(self, broken: bool = False) -> bool:
         try:
             self.screen.display.sync()
             return False

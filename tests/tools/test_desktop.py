@@ -277,13 +277,27 @@ async def test_a_program_that_runs_in_a_circle_is_told_of(env: DesktopEnvironmen
     await end_of_a_hang(env, "wish", seen.error)
 
 
-async def test_a_dead_desktop_is_started_again(env: DesktopEnvironment) -> None:
-    """When the X server dies the step says so and the episode goes on, on a fresh desktop."""
+@pytest.mark.parametrize("part", ["Xvfb", "openbox", "dbus-daemon", "at-spi-bus-laun", "all of it"])
+async def test_a_dead_desktop_is_started_again(env: DesktopEnvironment, part: str) -> None:
+    """When a part of it dies, be it the X server, the step says so and the episode goes on, on a fresh
+    desktop; so too where all of it does, and then nothing is left of it."""
     await env.reset(Start("app:mousepad"))
-    (server,) = (pid for pid in children(env.screen.session) if called(pid) == "Xvfb")
-    os.kill(server, signal.SIGKILL)
-    seen = await env.step(parse("noop()"))
+    session, before = env.screen.session, children(env.screen.session)
+    if part == "all of it":
+        os.kill(session._process.pid, signal.SIGKILL)
+    for pid in before:
+        if called(pid) == part:
+            os.kill(pid, signal.SIGKILL)
+    for _ in range(3):  # the supervisor may learn of it after the step has begun
+        seen = await env.step(parse("noop()"))
+        if seen.restarted:
+            break
     assert seen.restarted and "was started again" in (seen.error or "") and seen.title.startswith("Untitled")
+    for _ in range(50):
+        if not (left := [called(pid) for pid in alive(before)]):
+            break
+        await asyncio.sleep(0.1)
+    assert not left
 
 
 def called(pid: int) -> str:

@@ -31,6 +31,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tools.environment import EnvironmentDown
 from tools.x11.supervisor import LAUNCHERS
 
@@ -207,7 +209,16 @@ class Session:
             await self._process.wait()
         if self._reading is not None:
             await self._reading
+        if self._process.returncode:  # it was killed, and may have left some behind
+            self._sweep()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Kill whatever was started with this session's folders."""
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("XDG_RUNTIME_DIR") == str(self.folder / "run"):
+                    process.kill()
 
     def _send(self, line: dict[str, Any]) -> None:
         assert self._process.stdin is not None

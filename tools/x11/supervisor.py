@@ -4,14 +4,15 @@
 
 Everything it starts stays its descendant, for it is a subreaper: what a child leaves behind becomes its own
 child. It ends when its standard input does, which is also what the parent's death looks like, SIGKILL
-included; then it kills all descendants, X server last, and removes the private folder.
+included, and when a part of the desktop does, for the rest is of no use then; it kills all descendants, X
+server last, and removes the private folder.
 
 Lines of JSON. In, first what to start with: `{"env", "folder", "size"}` (no size: only applications, on a
 display that is there already); then requests `{"id", "run": [...], "cwd", "out"}` and `{"id", "end": pid}`.
 Out: `{"display", "bus"}` or `{"failed"}`, then `{"id", "pid"}` or `{"id", "failed"}`; `{"exited", "code"}`.
 
-Not covered: being killed by SIGKILL itself; its own children then die with it, and what those had started
-loses display and bus.
+Not covered: being killed by SIGKILL itself; its own children then die with it, and what those had started is
+left to whoever started it (`session.py`).
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ class Supervisor:
         self.children: dict[int, subprocess.Popen[bytes]] = {}
         self.display: int | None = None
         self.server: int | None = None  # the X server's process
+        self.parts: set[int] = set()  # the processes without which there is no desktop
 
     def begin(self) -> dict[str, str]:
         """Start display, bus, accessibility and window manager; their addresses. Raises Failed."""
@@ -112,6 +114,7 @@ class Supervisor:
         with open(rules, "w") as file:
             file.write(WINDOW_MANAGER)
         self.start(["openbox", "--config-file", rules, "--sm-disable"])
+        self.parts = {*self.children}
         return {"display": self.env["DISPLAY"], "bus": self.env["DBUS_SESSION_BUS_ADDRESS"]}
 
     def start(
@@ -158,7 +161,7 @@ class Supervisor:
         return text.decode().strip()
 
     def serve(self) -> None:
-        """Do what is asked until the input ends, or a signal says so."""
+        """Do what is asked until the input ends, a part of the desktop does, or a signal says so."""
         wake, waker = os.pipe()
         for end in (wake, waker):
             os.set_blocking(end, False)
@@ -169,7 +172,7 @@ class Supervisor:
             signal.signal(number, lambda *_: ended.append(1))
         left = b""
         self._reap()
-        while not ended:
+        while not ended and self.parts <= self.children.keys():
             ready, _, _ = select.select([0, wake], [], [])
             if wake in ready:
                 os.read(wake, 4096)
