@@ -261,11 +261,13 @@ class Session:
         timings: list[float] = []
         spent = [0, 0, 0.0]
         # A page's own start, wherever that has led since; on a desktop what is in front.
-        home = self.observation.url if self.place.home.startswith("app:") else self.place.home
+        on_desktop = self.place.home.startswith("app:")
+        home = self.observation.url if on_desktop else self.place.home
+        what = "desktop" if on_desktop else "browser"
         policy = replace(self.policy, home=origin(home), careful=self.place.own)
         while True:
             self.interrupt.working = True
-            with self.terminal.working("working; Ctrl-C hands the browser over to you"):
+            with self.terminal.working(f"working; Ctrl-C hands the {what} over to you"):
                 result = await self.team(
                     task,
                     self.trail,

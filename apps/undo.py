@@ -93,6 +93,8 @@ class Trail:
                 steps.append((now, now.labelled(way)))
                 now = self._seen = await self.env.step(steps[-1][1])
         if not steps:
+            if last.before.url.startswith("app:"):
+                return Undone(f"{what} can only be undone by the application itself: try its Edit menu")
             return Undone(
                 f"{what} changed the page in place. Loading {last.before.url} anew may bring it back, and "
                 "loses what is filled in there"
