@@ -12,7 +12,7 @@ Not covered: holding a decoder to it (`apps/engine.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -45,8 +45,10 @@ def action_regex(
     something quoted nothing else is chosen; of one that opened at what was typed, and offers just that, it
     is chosen before anything else: such fields often hold only what was. A form that is begun is filled in
     before anything else, as far as what is quoted and not done can go into its empty fields and lists; and
-    while such a value is nowhere in sight, an empty field is typed into, not clicked. Without `done`
-    nothing is said to the person yet. Matching is meant whole (`fullmatch`).
+    while such a value is nowhere in sight, an empty field is typed into, not clicked, nor is one that holds
+    what was typed. A form that is begun and has a button is not left by a link, nor backwards, until
+    something was pressed. Without `done` nothing is said to the person yet. Matching is meant whole
+    (`fullmatch`).
     """
     quoted: list[str] = []
     typed = {(a.label, a.args[1]) for a in history if a.name == "fill"}
@@ -64,17 +66,21 @@ def action_regex(
     told = {value for action in history for value in (action.label, *action.args) if isinstance(value, str)}
     to_do = [q for q in quoted if q and q not in told]
     to_type = [] if sources is None else _nowhere(observation, to_do)
-    if missing := _missing(observation, quoted, to_do, to_type, history):
+    begun = _begun(observation, quoted, history)
+    if begun and (missing := _missing(observation, to_do, to_type)):
         return f"(?:{'|'.join(missing)})"
+    unsent = begun and _unsent(history, typed) and any(e.role == "button" for e in observation.actionable())
     refs = up_to(max((e.ref or 0 for e in observation.actionable()), default=0))
     written: list[str] = []
     texts: list[str] = []  # beginnings of calls that end in a text: by far the longest part, it comes once
     for element in observation.actionable():
-        if "disabled" not in element.states:
-            written.append(_element_calls(element, refs, quoted, bool(to_type) and element in empty))
+        if "disabled" not in element.states and not (unsent and element.role == "link"):
+            filled = bool(quoted) and (element.name, element.value) in typed
+            waits = filled or (bool(to_type) and element in empty)
+            written.append(_element_calls(element, refs, quoted, waits))
             if element.role not in EDITABLE or element.options:
                 continue
-            if quoted and element.value and (element.name, element.value) in typed:
+            if filled:
                 others = "|".join(re.escape(quote(q)) for q in quoted if q not in held)
                 if others and not empty:
                     written.append(rf"{_said(element)}fill\({element.ref}, (?:{others})\)")
@@ -83,6 +89,8 @@ def action_regex(
     for name, spec in ACTIONS.items():
         kinds = [kind for _, kind in spec.params][: spec.least]
         if (kinds and kinds[0] == "target") or (name == "send_msg_to_user" and not done):
+            continue
+        if unsent and name in ("goto", "go_back"):
             continue
         if name == "tab_focus":
             if len(observation.tabs) > 1:
@@ -108,7 +116,7 @@ def action_regex(
 def _offered(
     observation: Observation,
     quoted: Sequence[str],
-    typed: Container[Any],
+    typed: set[Any],
     history: Sequence[Action],
 ) -> list[str]:
     """The clicks that choose what a field holds as it was typed from the list that offers it."""
@@ -126,19 +134,22 @@ def _nowhere(observation: Observation, quoted: Sequence[str]) -> list[str]:
     return [q for q in quoted if q.casefold() not in page]
 
 
-def _missing(
-    observation: Observation,
-    quoted: Sequence[str],
-    to_do: Sequence[str],
-    to_type: Sequence[str],
-    history: Sequence[Action],
-) -> list[str]:
-    """The calls that go on with a form into which something quoted was put; none where there is no such form,
-    or nothing for it."""
+def _begun(observation: Observation, quoted: Sequence[str], history: Sequence[Action]) -> bool:
+    """Whether a field here holds something quoted that was put into it."""
     did = {(a.label, a.args[1]) for a in history if a.name in ("fill", "select_option")}
+    return any(e.value in quoted and (e.name, e.value) in did for e in observation.actionable())
+
+
+def _unsent(history: Sequence[Action], typed: set[Any]) -> bool:
+    """Whether nothing was pressed since something was last filled in."""
+    chosen = {value for _, value in typed}
+    later = (a for a in reversed(history) if not (a.name == "click" and a.label in chosen))
+    return next((a.name in ("fill", "select_option") for a in later), False)
+
+
+def _missing(observation: Observation, to_do: Sequence[str], to_type: Sequence[str]) -> list[str]:
+    """The calls that fill in what is missing in a form that is begun, as far as the goal has it."""
     fields = [e for e in observation.actionable() if e.role in EDITABLE and "disabled" not in e.states]
-    if not any(e.value in quoted and (e.name, e.value) in did for e in fields):
-        return []
     held = {e.value for e in fields}
     values = "|".join(re.escape(quote(q)) for q in to_type)
     calls = []
@@ -155,12 +166,12 @@ def _said(element: Element) -> str:
     return re.escape(quote(shorten(element.name))) + " "
 
 
-def _element_calls(element: Element, refs: str, quoted: Sequence[str], waits: bool) -> str:
-    """The calls that make sense on one element, by its role, without those that end in a text; `waits` for
-    what is to be typed."""
+def _element_calls(element: Element, refs: str, quoted: Sequence[str], written: bool) -> str:
+    """The calls that make sense on one element, by its role, without those that end in a text; `written`: a
+    field that is filled in, or waits to be."""
     ref = element.ref
     # A list of options is chosen from: to click it changes nothing, and what it opens is no part of the page.
-    calls = [rf"hover\({ref}\)" if element.options or waits else rf"(?:click|dblclick|hover)\({ref}\)"]
+    calls = [rf"hover\({ref}\)" if element.options or written else rf"(?:click|dblclick|hover)\({ref}\)"]
     if element.options:
         options = "|".join(re.escape(quote(o)) for o in element.options)
         # What is selected already can't be meant: selecting it again does nothing on any page.

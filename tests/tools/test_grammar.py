@@ -178,7 +178,7 @@ def test_what_was_typed_is_not_typed_again() -> None:
     full = replace(seen, elements=(name, replace(seen.elements[1], value="?")))
     pattern = action_regex(full, [goal], done)
     assert not allows(pattern, again) and not allows(pattern, words) and allows(pattern, other)
-    assert allows(pattern, '"Mail" fill(2, "new one")') and allows(pattern, '"Name" click(1)')
+    assert allows(pattern, '"Mail" fill(2, "new one")') and allows(pattern, '"Mail" click(2)')
     assert allows(action_regex(seen, [goal]), words)
     for history in ([parse('"Name" fill(1, "Eva")')], [parse('"Mail" fill(2, "Ada")')]):
         assert allows(action_regex(seen, [goal], history), words)
@@ -225,6 +225,28 @@ def test_a_form_that_is_begun_is_filled_in_before_anything_else() -> None:
     elsewhere = [*typed, parse('"Remark" fill(9, "soon")'), parse('"Thing" select_option(8, "Lamp")')]
     assert allows(pattern(buyer, note, article, history=elsewhere), send)
     assert allows(pattern(buyer, note, chosen, Element(None, "text", "soon", BOX)), send)
+
+
+def test_a_form_is_sent_by_its_button_and_not_left_by_a_link() -> None:
+    """Once something quoted was put into it, until a button is pressed; on a page without one links are free,
+    and so they are where nothing was filled in."""
+    name, home = Element(1, "textbox", "Name", BOX, value="Emil"), Element(2, "link", "Home", BOX)
+    send, typed = Element(3, "button", "Send", BOX), parse('"Name" fill(1, "Emil")')
+    leave, back, press = '"Home" click(2)', "go_back()", '"Send" click(3)'
+
+    def pattern(*elements: Element, history: Sequence[Action] = (typed,)) -> str:
+        return action_regex(Observation("http://x/", "T", (9, 9), elements), ['Call it "Emil"'], history)
+
+    unsent = pattern(name, home, send)
+    assert allows(unsent, press) and not allows(unsent, leave) and not allows(unsent, back)
+    assert not allows(pattern(name, home, send, history=[typed, parse('"Emil" click(4)')]), leave)  # chosen
+    for free in (
+        pattern(name, home, send, history=[typed, parse(press)]),
+        pattern(name, home),
+        pattern(name, home, send, history=()),
+        pattern(replace(name, value="Ada"), home, send),
+    ):
+        assert allows(free, leave) and allows(free, back)
 
 
 def test_an_empty_field_is_typed_into_while_something_is_to_be_typed() -> None:
