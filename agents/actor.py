@@ -33,9 +33,12 @@ class ModelPolicy:
         self.temperature = temperature
         self._model = ChatModel(endpoint, "actor")
 
-    async def decide(self, goal: str, observation: Observation, history: Sequence[Action]) -> Decision:
-        """The next action. Raises ModelDown when the endpoint can't be asked."""
-        messages, regex = self._question(goal, observation, history)
+    async def decide(
+        self, goal: str, observation: Observation, history: Sequence[Action], *, done: bool = True
+    ) -> Decision:
+        """The next action; without `done` one that goes on, as far as a grammar holds the endpoint to it.
+        Raises ModelDown when the endpoint can't be asked."""
+        messages, regex = self._question(goal, observation, history, done)
         asked = answered = 0
         for last in (False, True):
             reply = await self._model.ask(messages, regex=regex, temperature=self.temperature)
@@ -72,7 +75,7 @@ class ModelPolicy:
         return found, reply
 
     def _question(
-        self, goal: str, observation: Observation, history: Sequence[Action]
+        self, goal: str, observation: Observation, history: Sequence[Action], done: bool = True
     ) -> tuple[list[prompts.Message], str | None]:
         """What is asked, and the grammar of its answer where the endpoint takes one."""
         text = prompts.actor_text(goal, observation, history, fenced=not self.endpoint.brief)
@@ -81,7 +84,7 @@ class ModelPolicy:
             return messages, None
         if not self.copy_values:
             return messages, action_regex(observation)
-        done = not grounding.outstanding(goal, observation, history)
+        done = done and not grounding.outstanding(goal, observation, history)
         return messages, action_regex(observation, [goal], history, done)
 
     async def close(self) -> None:

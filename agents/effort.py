@@ -2,9 +2,8 @@
 
     low     the likeliest action, whatever came of it before; one more try by the team
     medium  another one where that was done on this very page already (same text, same picture) and led back
-            to where one has been
-    high    at each step the action that comes up most among several drawn, and `done` only where the
-            reviewer sees it too; more tries by the team
+            to where one has been; `done` only where the reviewer sees it too
+    high    besides, at each step the action that comes up most among several drawn; more tries by the team
 
 Most pages answer the same action with the same page, so whoever does it again goes round in circles until the
 steps run out; small models do. What closed the circle is to blame first: who presses Close, then Cancel where
@@ -44,7 +43,7 @@ class Effort:
 
 EFFORTS = {
     "low": Effort(0, rounds=1),
-    "medium": Effort(8),
+    "medium": Effort(8, seconded=True),
     "high": Effort(8, always=True, seconded=True, rounds=4),
 }
 
@@ -76,28 +75,35 @@ class Deliberate:
         first = await self._model.decide(goal, observation, history)
         if not first.valid or not self._effort.samples:
             return first
-        doubt = self._effort.always or self._in_vain(first.action)
-        if not doubt and not (self._reviewer and first.action.final):
-            return first
-        found, reply = await self._model.sample(goal, observation, history, self._effort.samples, TEMPERATURE)
-        asked = first.prompt_tokens + reply.prompt_tokens
-        answered = first.completion_tokens + reply.completion_tokens
-        drawn = Counter(map(str, [first.action, *found]))
-        ranked = sorted({str(a): a for a in (first.action, *found)}.values(), key=lambda a: -drawn[str(a)])
-        chosen = first.action
-        for action in ranked:
+        spent = [(first.prompt_tokens, first.completion_tokens)]
+        candidates = [first.action]
+        if self._effort.always or self._in_vain(first.action):
+            found, reply = await self._model.sample(
+                goal, observation, history, self._effort.samples, TEMPERATURE
+            )
+            spent.append((reply.prompt_tokens, reply.completion_tokens))
+            drawn = Counter(map(str, [first.action, *found]))
+            candidates = list({str(a): a for a in (first.action, *found)}.values())
+            candidates.sort(key=lambda action: -drawn[str(action)])  # stable: the first stays so among equals
+        chosen, refused = first, False
+        for action in candidates:
             # Going in circles is no reason to be done: taken so, one in seven more ended wrongly "done".
             if self._in_vain(action) or (action.final and self._in_vain(first.action)):
                 continue
             if self._reviewer and action.name == "send_msg_to_user":
                 review = await self._reviewer.after(goal, observation, [*history, action])
-                asked, answered = asked + review.prompt_tokens, answered + review.completion_tokens
+                spent.append((review.prompt_tokens, review.completion_tokens))
                 if review.verdict == "not yet":
+                    refused = True
                     continue
-            chosen = action
+            chosen = first if action == first.action else replace(first, action=action, confidence=None)
             break
-        sure = first.confidence if chosen == first.action else None
-        return replace(first, action=chosen, prompt_tokens=asked, completion_tokens=answered, confidence=sure)
+        else:
+            if refused:
+                chosen = await self._model.decide(goal, observation, history, done=False)
+                spent.append((chosen.prompt_tokens, chosen.completion_tokens))
+        asked, answered = map(sum, zip(*spent, strict=True))
+        return replace(chosen, prompt_tokens=asked, completion_tokens=answered)
 
     def _in_vain(self, action: Action) -> bool:
         """Whether that was done here before and led back, or often enough; waiting is no repetition."""

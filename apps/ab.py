@@ -220,6 +220,7 @@ async def _tasks(args: argparse.Namespace, trial: Trial) -> int:
     """
     from agents.actor import ModelPolicy
     from agents.effort import EFFORTS, Deliberate
+    from agents.reviewer import Reviewer
     from apps.evaluate import endpoint_of
     from eval.runner import seeds
     from training.registry import resolve
@@ -239,11 +240,12 @@ async def _tasks(args: argparse.Namespace, trial: Trial) -> int:
             for seed in seeds(args.seed, args.episodes)
             for family in random.Random(seed).sample(families, len(families))
         ]
-        policies, labels = {}, {}
+        policies, reviewers, labels = {}, {}, {}
         for name in (trial.first, trial.second):
             endpoint, labels[name] = await stack.enter_async_context(endpoint_of(str(resolve(name))))
-            policies[name] = ModelPolicy(endpoint)
+            policies[name], reviewers[name] = ModelPolicy(endpoint), Reviewer(endpoint)
             stack.push_async_callback(policies[name].close)
+            stack.push_async_callback(reviewers[name].close)
         place = await stack.enter_async_context(open_workplace(args.suite))
         env = place.environment()
         stack.push_async_callback(env.close)
@@ -254,7 +256,7 @@ async def _tasks(args: argparse.Namespace, trial: Trial) -> int:
             if id in store:
                 episode = await asyncio.to_thread(store.load, id)
             else:
-                make = partial(_policy, Deliberate(policies[name], effort))
+                make = partial(_policy, Deliberate(policies[name], effort, reviewers[name]))
                 episode = await do(Job(family, seed), id, opened, env, make, labels[name])
                 if episode.ended == "error":  # that says nothing of the model
                     print(f"{session}  {name}  broke off: {episode.extra.get('error', '')}", file=sys.stderr)

@@ -84,7 +84,8 @@ async def test_what_nothing_else_can_be_said_to_stays() -> None:
 
 
 async def test_effort_decides() -> None:
-    """Low does again what it did; high takes what comes up most, and `done` only if the reviewer sees it."""
+    """Low does again what it did; medium takes `done` only if the reviewer sees it, high besides what comes up
+    most."""
     answers: list[Answer] = [pick("Next"), pick("Next"), pick("Save")]
     assert await decided(answers, [PAGE, PAGE], "low") == (["click(1)", "click(1)"], [1, 1])
     done = 'send_msg_to_user("done")'
@@ -93,6 +94,10 @@ async def test_effort_decides() -> None:
     )
     assert found == ["click(2)", "send_msg_to_user(done)"]
     assert asked == [1, 8, 1, 1, 8, 1]
+    found, asked = await decided([done, pick("Save"), done], [PAGE, PAGE], "medium", ["not yet: no", "done"])
+    assert found == ["click(2)", "send_msg_to_user(done)"]
+    assert asked == [1, 1, 1, 1, 1]  # done? not yet; what else, then? and done? done
+    assert (await decided([done], [PAGE], "low", ["not yet: no"]))[0] == ["send_msg_to_user(done)"]
 
 
 async def test_only_what_was_decided_here_counts() -> None:
