@@ -84,8 +84,8 @@ async def test_what_nothing_else_can_be_said_to_stays() -> None:
 
 
 async def test_effort_decides() -> None:
-    """Low does again what it did; medium takes `done` only if the reviewer sees it, high besides what comes up
-    most."""
+    """Low does again what it did; medium takes `done` only if the reviewer sees it, high besides what comes
+    up most."""
     answers: list[Answer] = [pick("Next"), pick("Next"), pick("Save")]
     assert await decided(answers, [PAGE, PAGE], "low") == (["click(1)", "click(1)"], [1, 1])
     done = 'send_msg_to_user("done")'
