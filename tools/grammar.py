@@ -25,6 +25,8 @@ POINT = r"(?:1000|0|[1-9][0-9]{0,2})"
 KEYS = r'"(?:(?:Control|Shift|Alt|Meta)\+){0,3}(?:[A-Za-z0-9]|[A-Z][a-z]+[A-Za-z]{0,9}|F[0-9]{1,2})"'
 PATH = rf"\[{POINT}, {POINT}(?:, {POINT}, {POINT}){{1,40}}\]"
 LONGEST_COPY = 24  # words
+FILLING = frozenset({"fill", "select_option"})
+PRESSING = frozenset({"click", "dblclick", "mouse_click", "press", "keyboard_press"})
 QUOTED = re.compile(r'"([^"]*)"')
 # What is typed and stands nowhere: a sum, a guess, a date or time written otherwise.
 FIGURES = r"-?[0-9]{1,6}(?:\.[0-9]{1,2})?|[0-9]{1,4}[-/:][0-9]{1,2}(?:[-/:][0-9]{1,4}| [AP]M)?"
@@ -76,8 +78,8 @@ def action_regex(
     for element in observation.actionable():
         if "disabled" not in element.states and not (unsent and element.role == "link"):
             filled = bool(quoted) and (element.name, element.value) in typed
-            waits = filled or (bool(to_type) and element in empty)
-            written.append(_element_calls(element, refs, quoted, waits))
+            typing = filled or (bool(to_type) and element in empty)
+            written.append(_element_calls(element, refs, quoted, typing))
             if element.role not in EDITABLE or element.options:
                 continue
             if filled:
@@ -136,15 +138,15 @@ def _nowhere(observation: Observation, quoted: Sequence[str]) -> list[str]:
 
 def _begun(observation: Observation, quoted: Sequence[str], history: Sequence[Action]) -> bool:
     """Whether a field here holds something quoted that was put into it."""
-    did = {(a.label, a.args[1]) for a in history if a.name in ("fill", "select_option")}
+    did = {(a.label, a.args[1]) for a in history if a.name in FILLING}
     return any(e.value in quoted and (e.name, e.value) in did for e in observation.actionable())
 
 
 def _unsent(history: Sequence[Action], typed: set[Any]) -> bool:
-    """Whether nothing was pressed since something was last filled in."""
+    """Whether nothing was pressed since something was last filled in, but what was offered for it."""
     chosen = {value for _, value in typed}
-    later = (a for a in reversed(history) if not (a.name == "click" and a.label in chosen))
-    return next((a.name in ("fill", "select_option") for a in later), False)
+    told = (a for a in reversed(history) if a.name in FILLING | PRESSING)
+    return next((a.name in FILLING for a in told if not (a.name == "click" and a.label in chosen)), False)
 
 
 def _missing(observation: Observation, to_do: Sequence[str], to_type: Sequence[str]) -> list[str]:
@@ -166,12 +168,14 @@ def _said(element: Element) -> str:
     return re.escape(quote(shorten(element.name))) + " "
 
 
-def _element_calls(element: Element, refs: str, quoted: Sequence[str], written: bool) -> str:
-    """The calls that make sense on one element, by its role, without those that end in a text; `written`: a
+def _element_calls(element: Element, refs: str, quoted: Sequence[str], typing: bool) -> str:
+    """The calls that make sense on one element, by its role, without those that end in a text; `typing`: a
     field that is filled in, or waits to be."""
     ref = element.ref
+    if typing:
+        return rf"{_said(element)}press\({ref}, {KEYS}\)"
     # A list of options is chosen from: to click it changes nothing, and what it opens is no part of the page.
-    calls = [rf"hover\({ref}\)" if element.options or written else rf"(?:click|dblclick|hover)\({ref}\)"]
+    calls = [rf"hover\({ref}\)" if element.options else rf"(?:click|dblclick|hover)\({ref}\)"]
     if element.options:
         options = "|".join(re.escape(quote(o)) for o in element.options)
         # What is selected already can't be meant: selecting it again does nothing on any page.

@@ -240,6 +240,8 @@ def test_a_form_is_sent_by_its_button_and_not_left_by_a_link() -> None:
     unsent = pattern(name, home, send)
     assert allows(unsent, press) and not allows(unsent, leave) and not allows(unsent, back)
     assert not allows(pattern(name, home, send, history=[typed, parse('"Emil" click(4)')]), leave)  # chosen
+    assert not allows(pattern(name, home, send, history=[typed, parse("scroll(0, 90)")]), leave)
+    assert not allows(unsent, '"Name" drag_and_drop(1, 3)') and allows(unsent, '"Name" press(1, "Enter")')
     for free in (
         pattern(name, home, send, history=[typed, parse(press)]),
         pattern(name, home),
