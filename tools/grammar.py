@@ -23,6 +23,7 @@ ANY_TEXT = r'"(?:[^"\\\x00-\x1f]|\\["\\nt]){0,400}"'
 NUMBER = r"-?(?:0|[1-9][0-9]{0,4})"  # \d would let in every script's digits; Python refuses leading zeros
 POINT = r"(?:1000|0|[1-9][0-9]{0,2})"
 KEYS = r'"(?:(?:Control|Shift|Alt|Meta)\+){0,3}(?:[A-Za-z0-9]|[A-Z][a-z]+[A-Za-z]{0,9}|F[0-9]{1,2})"'
+SENDING = r'"(?:Enter|Arrow(?:Down|Up))"'  # all that is pressed in a field that is filled in
 PATH = rf"\[{POINT}, {POINT}(?:, {POINT}, {POINT}){{1,40}}\]"
 LONGEST_COPY = 24  # words
 FILLING = frozenset({"fill", "select_option"})
@@ -65,7 +66,7 @@ def action_regex(
         text = copied([*said, *cased, *held, *(e.name for e in observation.elements)])
     if offered := _offered(observation, quoted, typed, history):
         return f"(?:{'|'.join(offered)})"
-    told = {value for action in history for value in (action.label, *action.args) if isinstance(value, str)}
+    told = {v for a in history if not _lost(a, observation, held) for v in (a.label, *a.args)}
     to_do = [q for q in quoted if q and q not in told]
     to_type = [] if sources is None else _nowhere(observation, to_do)
     begun = _begun(observation, quoted, history)
@@ -142,6 +143,13 @@ def _begun(observation: Observation, quoted: Sequence[str], history: Sequence[Ac
     return any(e.value in quoted and (e.name, e.value) in did for e in observation.actionable())
 
 
+def _lost(action: Action, observation: Observation, held: Sequence[str]) -> bool:
+    """Whether something was filled in here that no field holds any more."""
+    if action.name not in FILLING or action.args[1] in held:
+        return False
+    return any(e.name == action.label and e.role in EDITABLE for e in observation.actionable())
+
+
 def _unsent(history: Sequence[Action], typed: set[Any]) -> bool:
     """Whether nothing was pressed since something was last filled in, but what was offered for it."""
     chosen = {value for _, value in typed}
@@ -173,7 +181,7 @@ def _element_calls(element: Element, refs: str, quoted: Sequence[str], typing: b
     field that is filled in, or waits to be."""
     ref = element.ref
     if typing:
-        return rf"{_said(element)}press\({ref}, {KEYS}\)"
+        return rf"{_said(element)}press\({ref}, {SENDING}\)"
     # A list of options is chosen from: to click it changes nothing, and what it opens is no part of the page.
     calls = [rf"hover\({ref}\)" if element.options else rf"(?:click|dblclick|hover)\({ref}\)"]
     if element.options:

@@ -224,6 +224,8 @@ def test_a_form_that_is_begun_is_filled_in_before_anything_else() -> None:
     assert allows(pattern(replace(buyer, value=None), note, article, history=()), send)
     elsewhere = [*typed, parse('"Remark" fill(9, "soon")'), parse('"Thing" select_option(8, "Lamp")')]
     assert allows(pattern(buyer, note, article, history=elsewhere), send)
+    lost = [*typed, parse('"Note" fill(2, "soon")')]  # and then written over, or forgotten by the page
+    assert allows(pattern(buyer, note, chosen, history=lost), write)
     assert allows(pattern(buyer, note, chosen, Element(None, "text", "soon", BOX)), send)
 
 
@@ -241,7 +243,9 @@ def test_a_form_is_sent_by_its_button_and_not_left_by_a_link() -> None:
     assert allows(unsent, press) and not allows(unsent, leave) and not allows(unsent, back)
     assert not allows(pattern(name, home, send, history=[typed, parse('"Emil" click(4)')]), leave)  # chosen
     assert not allows(pattern(name, home, send, history=[typed, parse("scroll(0, 90)")]), leave)
-    assert not allows(unsent, '"Name" drag_and_drop(1, 3)') and allows(unsent, '"Name" press(1, "Enter")')
+    for pointless in ('"Name" drag_and_drop(1, 3)', '"Name" click(1)', '"Name" press(1, "H")'):
+        assert not allows(unsent, pointless)
+    assert allows(unsent, '"Name" press(1, "Enter")')
     for free in (
         pattern(name, home, send, history=[typed, parse(press)]),
         pattern(name, home),
