@@ -108,6 +108,18 @@ def test_what_was_sent_from_here_and_can_be_read_is_done() -> None:
     )
 
 
+def test_what_was_sent_from_here_is_done_though_it_is_nowhere_in_sight() -> None:
+    """By a button of this page, right after it was filled in; not by a link, nor by a later press."""
+    form = page(Element(1, "textbox", "Comment", BOX), Element(2, "button", "Add", BOX))
+    fill, add, away = (
+        parse('"Comment" fill(1, "I will call")'),
+        parse('"Add" click(2)'),
+        parse('"Home" click(3)'),
+    )
+    for done, said in (([fill, add], "[did]"), ([fill, away], "[! ?1]"), ([fill, away, add], "[! ?1]")):
+        assert mark('Comment "I will call"', form, done).endswith(said)
+
+
 @pytest.mark.parametrize(
     "goal, done, left",
     [
