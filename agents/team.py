@@ -100,11 +100,12 @@ async def run_team(
     coder = Coder(endpoints["coder"])
     reviewer = Reviewer(endpoints["reviewer"])
     stop = interrupt or asyncio.Event()
+    second = reviewer if effort.always else None  # else it is asked once, right after `done`
     job = Job(
         goal,
         env,
         observation,
-        Deliberate(actor, effort, reviewer),
+        Deliberate(actor, effort, second),
         on_event,
         approve,
         max_steps,
