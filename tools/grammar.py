@@ -6,7 +6,7 @@ With it, an action that cannot be parsed, or a ref that is not on screen, cannot
 
 Text values may be held to words of the goal and the page (`copied`): small models then copy without slips.
 
-Not covered: holding a decoder to it (`apps/engine.py`).
+Not covered: holding a decoder to it (`apps/engine.py`), what a form still wants (`forms.py`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
 
+from tools import forms
 from tools.actions import ACTIONS, Action, quote
 from tools.observation import EDITABLE, Element, Observation, shorten
 
@@ -26,8 +26,6 @@ KEYS = r'"(?:(?:Control|Shift|Alt|Meta)\+){0,3}(?:[A-Za-z0-9]|[A-Z][a-z]+[A-Za-z
 SENDING = r'"(?:Enter|Arrow(?:Down|Up))"'  # all that is pressed in a field that is filled in
 PATH = rf"\[{POINT}, {POINT}(?:, {POINT}, {POINT}){{1,40}}\]"
 LONGEST_COPY = 24  # words
-FILLING = frozenset({"fill", "select_option"})
-PRESSING = frozenset({"click", "dblclick", "mouse_click", "press", "keyboard_press"})
 QUOTED = re.compile(r'"([^"]*)"')
 # What is typed and stands nowhere: a sum, a guess, a date or time written otherwise.
 FIGURES = r"-?[0-9]{1,6}(?:\.[0-9]{1,2})?|[0-9]{1,4}[-/:][0-9]{1,2}(?:[-/:][0-9]{1,4}| [AP]M)?"
@@ -54,7 +52,7 @@ def action_regex(
     (`fullmatch`).
     """
     quoted: list[str] = []
-    typed = {(a.label, a.args[1]) for a in history if a.name == "fill"}
+    typed = forms.typed(history)
     held = [e.value for e in observation.elements if e.value]
     empty = [e for e in observation.actionable() if e.role in EDITABLE and not (e.options or e.value)]
     if sources is None:
@@ -64,22 +62,21 @@ def action_regex(
         quoted = list(dict.fromkeys(q for source in said for q in QUOTED.findall(source)))
         cased = [change(source) for source in said for change in (str.upper, str.lower)]
         text = copied([*said, *cased, *held, *(e.name for e in observation.elements)])
-    if offered := _offered(observation, quoted, typed, history):
-        return f"(?:{'|'.join(offered)})"
-    told = {v for a in history if not _lost(a, observation, held) for v in (a.label, *a.args)}
-    to_do = [q for q in quoted if q and q not in told]
-    to_type = [] if sources is None else _nowhere(observation, to_do)
-    begun = _begun(observation, quoted, history)
-    if begun and (missing := _missing(observation, to_do, to_type)):
-        return f"(?:{'|'.join(missing)})"
-    unsent = begun and _unsent(history, typed) and any(e.role == "button" for e in observation.actionable())
+    if offered := forms.offered(observation, quoted, history):
+        return f"(?:{'|'.join(map(_choosing, offered))})"
+    to_do = forms.left(observation, quoted, history)
+    to_type = bool(forms.unseen(observation, to_do))
+    begun = forms.begun(observation, quoted, history)
+    if begun and (wanting := forms.wanting(observation, to_do)):
+        return f"(?:{'|'.join(_filling(field, values) for field, values in wanting)})"
+    unsent = begun and forms.unsent(observation, history)
     refs = up_to(max((e.ref or 0 for e in observation.actionable()), default=0))
     written: list[str] = []
     texts: list[str] = []  # beginnings of calls that end in a text: by far the longest part, it comes once
     for element in observation.actionable():
         if "disabled" not in element.states and not (unsent and element.role == "link"):
             filled = bool(quoted) and (element.name, element.value) in typed
-            typing = filled or (bool(to_type) and element in empty)
+            typing = filled or (to_type and element in empty)
             written.append(_element_calls(element, refs, quoted, typing))
             if element.role not in EDITABLE or element.options:
                 continue
@@ -116,64 +113,20 @@ def action_regex(
     return "(?:" + "|".join(written) + ")"
 
 
-def _offered(
-    observation: Observation,
-    quoted: Sequence[str],
-    typed: set[Any],
-    history: Sequence[Action],
-) -> list[str]:
-    """The clicks that choose what a field holds as it was typed from the list that offers it."""
-    holds = {e.value for e in observation.elements if (e.name, e.value) in typed}
-    clicked = {a.label for a in history if a.name == "click"}
-    options = (e for e in observation.actionable() if e.role == "option" and "selected" not in e.states)
-    wanted = (e for e in options if e.name in quoted and e.name in holds and e.name not in clicked)
-    return [rf"{_said(e)}click\({e.ref}\)" for e in wanted]
-
-
-def _nowhere(observation: Observation, quoted: Sequence[str]) -> list[str]:
-    """What of it is nowhere in sight."""
-    seen = [observation.title, *(t for e in observation.elements for t in (e.name, e.value, *e.options))]
-    page = "\n".join(text.casefold() for text in seen if text)
-    return [q for q in quoted if q.casefold() not in page]
-
-
-def _begun(observation: Observation, quoted: Sequence[str], history: Sequence[Action]) -> bool:
-    """Whether a field here holds something quoted that was put into it."""
-    did = {(a.label, a.args[1]) for a in history if a.name in FILLING}
-    return any(e.value in quoted and (e.name, e.value) in did for e in observation.actionable())
-
-
-def _lost(action: Action, observation: Observation, held: Sequence[str]) -> bool:
-    """Whether something was filled in here that no field holds any more."""
-    if action.name not in FILLING or action.args[1] in held:
-        return False
-    return any(e.name == action.label and e.role in EDITABLE for e in observation.actionable())
-
-
-def _unsent(history: Sequence[Action], typed: set[Any]) -> bool:
-    """Whether nothing was pressed since something was last filled in, but what was offered for it."""
-    chosen = {value for _, value in typed}
-    told = (a for a in reversed(history) if a.name in FILLING | PRESSING)
-    return next((a.name in FILLING for a in told if not (a.name == "click" and a.label in chosen)), False)
-
-
-def _missing(observation: Observation, to_do: Sequence[str], to_type: Sequence[str]) -> list[str]:
-    """The calls that fill in what is missing in a form that is begun, as far as the goal has it."""
-    fields = [e for e in observation.actionable() if e.role in EDITABLE and "disabled" not in e.states]
-    held = {e.value for e in fields}
-    values = "|".join(re.escape(quote(q)) for q in to_type)
-    calls = []
-    for field in fields:
-        if field.options:
-            wanted = [o for o in field.options if o in to_do and o not in held]
-            calls += [rf"{_said(field)}select_option\({field.ref}, {re.escape(quote(o))}\)" for o in wanted]
-        elif not field.value and values:
-            calls.append(rf"{_said(field)}fill\({field.ref}, (?:{values})\)")
-    return calls
-
-
 def _said(element: Element) -> str:
     return re.escape(quote(shorten(element.name))) + " "
+
+
+def _choosing(option: Element) -> str:
+    """The click on an option."""
+    return rf"{_said(option)}click\({option.ref}\)"
+
+
+def _filling(field: Element, values: Sequence[str]) -> str:
+    """The calls that put one of these into a field."""
+    name = "select_option" if field.options else "fill"
+    texts = "|".join(re.escape(quote(value)) for value in values)
+    return rf"{_said(field)}{name}\({field.ref}, (?:{texts})\)"
 
 
 def _element_calls(element: Element, refs: str, quoted: Sequence[str], typing: bool) -> str:
