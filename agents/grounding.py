@@ -32,6 +32,7 @@ from collections.abc import Container, Iterator, Sequence
 
 from tools.actions import Action
 from tools.observation import EDITABLE, MAX_ELEMENTS, MAX_OPTIONS, Element, Observation
+from tools.x11.applications import DESKTOP
 
 WORD = re.compile(r"\{\{\w+\}\}|\w+|[^\w\s]")  # {{password}} is one word, so nothing is written into it
 QUOTED = re.compile(r'"([^"]+)"')
@@ -88,7 +89,9 @@ def mark(goal: str, page: Observation, history: Sequence[Action] = ()) -> str:
 def outstanding(goal: str, page: Observation, history: Sequence[Action] = ()) -> bool:
     """Whether something that the goal has in quotes can be acted on here and was not: nobody says done who
     has "Orders" to open and it before him. What is typed, ticked, held by a field or read on the page is
-    settled, and what is nowhere in sight may be."""
+    settled, and what is nowhere in sight may be. On a desktop where nothing is open, whether nothing was."""
+    if page.url == DESKTOP and not any(a.targets or a.name.startswith(("goto", "mouse_")) for a in history):
+        return True
     settled = [page.title, *(text for action in history for text in _said(action))]
     for element in page.elements:
         settled.append(element.value or "")

@@ -138,6 +138,23 @@ def test_what_is_outstanding(goal: str, done: tuple[str, ...], left: bool) -> No
     assert outstanding(goal, FORM, [parse(action) for action in done]) is left
 
 
+@pytest.mark.parametrize(
+    "done, left",
+    [
+        ([], True),
+        (['keyboard_press("Enter")'], True),
+        (['goto("app:mousepad")'], False),
+        (['"OK" click(3)'], False),  # of a dialog that was there
+        (["mouse_click(500, 500)"], False),
+    ],
+)
+def test_where_nothing_was_opened_nothing_is_done(done: list[str], left: bool) -> None:
+    """On a desktop; a page that is empty may be what was asked for."""
+    history = [parse(action) for action in done]
+    assert outstanding("Compute 12*7", Observation("app:desktop", "Desktop", (9, 9)), history) is left
+    assert not outstanding("Compute 12*7", Observation("http://x/", "Empty", (9, 9)), history)
+
+
 @pytest.mark.parametrize("goal", ["ada@vip.example", "x/VIP", "pre-vip", "VIP's", "VIP.example", "+46-vip"])
 def test_no_mark_stands_inside_a_value(goal: str) -> None:
     assert mark(f"Type {goal} there", FORM) == f"Type {goal} there"

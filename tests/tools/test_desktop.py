@@ -300,6 +300,23 @@ async def test_a_dead_desktop_is_started_again(env: DesktopEnvironment, part: st
     assert not left
 
 
+@pytest.mark.parametrize("owner, stays", [(1234, False), (1, True)])
+def test_another_desktops_lock_stays(owner: int, stays: bool) -> None:
+    """A display's number is free as soon as its server has ended, and may then be taken by a desktop beside."""
+    from tools.x11.supervisor import Supervisor
+
+    number = 70_000 + os.getpid() % 10_000 + owner  # above any that an X server takes
+    lock = Path(f"/tmp/.X{number}-lock")
+    lock.write_text(f"{owner:10}\n")
+    try:
+        supervisor = Supervisor({"env": {}, "folder": ""})
+        supervisor.display, supervisor.server = number, 1234
+        supervisor._unlock()
+        assert lock.exists() == stays
+    finally:
+        lock.unlink(missing_ok=True)
+
+
 def called(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()

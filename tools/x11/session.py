@@ -31,8 +31,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from tools.environment import EnvironmentDown
 from tools.x11.supervisor import LAUNCHERS
 
@@ -215,6 +213,8 @@ class Session:
 
     def _sweep(self) -> None:
         """Kill whatever was started with this session's folders."""
+        import psutil
+
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 if process.environ().get("XDG_RUNTIME_DIR") == str(self.folder / "run"):

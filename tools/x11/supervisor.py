@@ -225,11 +225,24 @@ class Supervisor:
             while time.monotonic() < until and self.server in _descendants(os.getpid()):
                 self._bury(0.01)
             _kill(self.server, signal.SIGKILL)
-        if self.display is not None:
-            for left in (f"/tmp/.X{self.display}-lock", f"/tmp/.X11-unix/X{self.display}"):
-                if os.path.exists(left) and self.server not in _descendants(os.getpid()):
-                    os.unlink(left)
+        self._unlock()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _unlock(self) -> None:
+        """Remove what an X server leaves that was killed. One that ended by itself has, and then the number
+        may be another desktop's already."""
+        lock = f"/tmp/.X{self.display}-lock"
+        try:
+            with open(lock) as file:
+                owner = int(file.read())
+        except (OSError, ValueError):
+            return
+        if owner == self.server:
+            for left in (f"/tmp/.X11-unix/X{self.display}", lock):
+                try:
+                    os.unlink(left)
+                except FileNotFoundError:
+                    continue
 
     def _bury(self, seconds: float) -> None:
         time.sleep(seconds)
