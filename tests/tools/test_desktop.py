@@ -302,7 +302,7 @@ async def test_a_dead_desktop_is_started_again(env: DesktopEnvironment, part: st
 
 @pytest.mark.parametrize("owner, stays", [(1234, False), (1, True)])
 def test_another_desktops_lock_stays(owner: int, stays: bool) -> None:
-    """A display's number is free as soon as its server has ended, and may then be taken by a desktop beside."""
+    """A display's number is free as soon as its server has ended, and a desktop beside may take it then."""
     from tools.x11.supervisor import Supervisor
 
     number = 70_000 + os.getpid() % 10_000 + owner  # above any that an X server takes
