@@ -18,6 +18,7 @@ from functools import lru_cache
 from tools import forms
 from tools.actions import ACTIONS, Action, quote
 from tools.observation import EDITABLE, Element, Observation, shorten
+from tools.x11.applications import TERMINALS
 
 ANY_TEXT = r'"(?:[^"\\\x00-\x1f]|\\["\\nt]){0,400}"'
 NUMBER = r"-?(?:0|[1-9][0-9]{0,4})"  # \d would let in every script's digits; Python refuses leading zeros
@@ -40,7 +41,7 @@ def action_regex(
     """The regular expression of the actions that make sense on this page, the element said first.
 
     With `sources` (goal, notes), text values are runs of words from them (in capitals or small letters too)
-    and from the page, or figures; otherwise any text. A field that still holds what was typed into it
+    and from the page, or figures; otherwise, and in a terminal, any text. A field that still holds what was typed into it
     (`history`) is then filled with one of their quoted values that no field holds yet, and only if no field
     is empty: small models like to type the same again and again, or one over the other. Of a list that offers
     something quoted nothing else is chosen; of one that opened at what was typed, and offers just that, it
@@ -55,7 +56,7 @@ def action_regex(
     typed = forms.typed(history)
     held = [e.value for e in observation.elements if e.value]
     empty = [e for e in observation.actionable() if e.role in EDITABLE and not (e.options or e.value)]
-    if sources is None:
+    if sources is None or observation.url in TERMINALS:  # a command says more than any goal
         text = ANY_TEXT
     else:
         said = list(sources)

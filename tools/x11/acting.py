@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 
 from dbus_fast import Variant
@@ -29,6 +29,7 @@ from tools.x11.windows import Window
 FOCUS_SECONDS = 2.0  # for what was typed or clicked to arrive
 NOTCH = 60.0  # pixels that one notch of the wheel scrolls, in most applications
 FARTHEST = 300 * NOTCH  # pixels: notches are all sent at once, and nobody can stop them on their way
+FLASH_SECONDS = 0.3  # a GTK button that a key has pressed flashes, and takes none meanwhile
 BULLETS = "●•*"  # what toolkits show of a password
 
 
@@ -245,7 +246,11 @@ class Acting(ABC):
         await self.screen.input.press(key)
 
     async def _keyboard_type(self, text: str) -> None:
-        await self.screen.input.type(text)
+        pressing = {e.name for e in self._elements() if e.role == "button"} & set(text)
+        for piece in _apart(text, pressing):
+            await self.screen.input.type(piece)
+            if pressing:
+                await asyncio.sleep(FLASH_SECONDS)
 
     async def _drag_and_drop(self, source: Target, target: Target) -> None:
         await self._drag(await self._point(source), await self._point(target))
@@ -347,6 +352,16 @@ class Acting(ABC):
 
     async def _noop(self, milliseconds: float = 0) -> None:
         await asyncio.sleep(max(0.0, min(10_000.0, milliseconds)) / 1000)
+
+
+def _apart(text: str, keys: Set[str]) -> list[str]:
+    """The text in pieces in which none of these characters comes twice."""
+    pieces = [""]
+    for character in text:
+        if character in keys and character in pieces[-1]:
+            pieces.append("")
+        pieces[-1] += character
+    return pieces
 
 
 def _notches(pixels: float) -> int:

@@ -21,7 +21,7 @@ from tools.x11.applications import DESKTOP, HARMLESS
 from trajectories.desktop.dialogs import TITLES
 from trajectories.desktop.suite import DesktopSuite
 from trajectories.desktop.sums import entered, workbook
-from trajectories.desktop.tasks import VIEWPORT, DesktopTask, Family, Maker, Plan, Screen, keys
+from trajectories.desktop.tasks import VIEWPORT, DesktopTask, Family, Maker, Plan, Screen, keys, typed
 from trajectories.tasks import Outcome
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>{title}</title>
@@ -55,7 +55,7 @@ def page_to_cell(make: Maker) -> Plan:
     def expert(screen: Screen) -> Action:
         if not screen.look.url.startswith("app:"):
             return screen.front(name)
-        return entered(screen, cell, values[item])
+        return entered(screen, cell, typed(values[item]))
 
     return Plan(
         make.random.choice(

@@ -53,7 +53,9 @@ def append_line(make: Maker) -> Plan:
         if there != before:
             return screen.act("fill", "textbox", "", after)
         end = screen.act("press", "textbox", "", "Control+End")
-        return typed(f"\n{line}") if screen.did(end) else end
+        if screen.did(keys("Enter")):  # of an empty last line nothing is to be seen
+            return typed(line)
+        return keys("Enter") if screen.did(end) else end
 
     return Plan(
         make.say(

@@ -27,49 +27,59 @@ def _sum(make: Maker) -> tuple[str, str]:
     return f"{one}{sign}{other}", str(result)
 
 
-def _pressed(screen: Screen, expression: str) -> Action:
-    """The calculator's next button; after a wrong one it begins again."""
-    wanted = [*expression, "="]
-    done = screen.clicked
-    while "AC" in done:
-        done = done[done.index("AC") + 1 :]
-    right = done == wanted[: len(done)] and len(done) < len(wanted)
-    return screen.click("button", wanted[len(done)] if right else "AC")
+def _computed(screen: Screen, expression: str) -> Action:
+    """Typed, as on any calculator; after a slip it begins again."""
+    if screen.did(typed(expression)):
+        return keys("Enter")
+    return typed(expression) if _shown(screen) in ("", "0") else screen.click("button", "AC")
 
 
-@family("calculate", 16)
+def _shown(screen: Screen) -> str:
+    """What stands on the display."""
+    return next((e.value or "" for e in screen.look.elements if "readonly" in e.states), "")
+
+
+@family("calculate", 12)
 def calculate(make: Maker) -> Plan:
     expression, result = _sum(make)
+    said = make.bare(expression)
     return Plan(
-        make.say(
-            "Compute {x} and leave the result showing.", "Let the calculator show what {x} is.", x=expression
+        make.random.choice(
+            (
+                f"Compute {said} and leave the result showing.",
+                f"Let the calculator show what {said} is.",
+                f"What is {said}? Show it on the calculator.",
+            )
         ),
         lambda world: world.shown == result,
-        lambda screen: _pressed(screen, expression),
+        lambda screen: _computed(screen, expression),
         open=("app:galculator",),
+        shows="galculator",
     )
 
 
-@family("calculate-and-save", 24)
+@family("calculate-and-save", 18)
 def calculate_and_save(make: Maker) -> Plan:
     expression, result = _sum(make)
     name = make.file()
+    said, called = make.bare(expression), make.bare(name)
 
     def expert(screen: Screen) -> Action:
-        if screen.app == "mousepad":
-            return written(screen, result, name)
-        if any(
-            e.role == "textbox" and e.value == result and "readonly" in e.states for e in screen.look.elements
-        ):
-            return Action("goto", ("app:mousepad",))
-        return _pressed(screen, expression)
+        if screen.app == "mousepad":  # which as a rule covers the calculator's display
+            pasted = screen.has("textbox", "Name") or screen.element("textbox", "").value
+            return written(screen, result, name) if pasted else keys("Control+v")
+        if _shown(screen) != result:
+            return _computed(screen, expression)
+        copied = keys("Control+c")
+        return Action("goto", ("app:mousepad",)) if screen.did(copied) else copied
 
     return Plan(
-        make.say(
-            "Compute {x} and save the result as {name}.",
-            "Work out {x} with the calculator and write the result into a new file {name}.",
-            x=expression,
-            name=name,
+        make.random.choice(
+            (
+                f"Compute {said} and save the result as {called}.",
+                f"Work out {said} with the calculator and write the result into a new file {called}.",
+                f"Calculate {said}; save what it comes to in {called}.",
+            )
         ),
         lambda world: world.holds({name: result}),
         expert,
@@ -95,20 +105,14 @@ def _place(screen: Screen) -> tuple[Element, Element]:
     return fields[0], fields[1]
 
 
-def entered(screen: Screen, cell: str, value: str) -> Action:
-    """Go to a cell by its name, type, save."""
+def entered(screen: Screen, cell: str, *enter: Action) -> Action:
+    """Go to a cell by its name, put something into it, save."""
     place, _ = _place(screen)
     assert place.ref is not None
-    done = screen.history
-    if screen.did(typed(value)):
-        return keys("Enter")
-    if len(done) > 1 and done[-2:] == (typed(value), keys("Enter")):
-        return keys("Control+s")
-    if done and done[-1] == keys("Enter") and place.value == cell:
-        return typed(value)
-    if place.value == cell and done and done[-1].name == "fill":
-        return keys("Enter")
-    return screen.look.labelled(Action("fill", (place.ref, cell)))
+    go = screen.look.labelled(Action("fill", (place.ref, cell)))
+    steps = (go, keys("Enter"), *enter, keys("Enter"), keys("Control+s"))
+    at = next((n for n in range(len(steps) - 1, 0, -1) if screen.history[-n:] == steps[:n]), 0)
+    return go if at in (1, 2) and place.value != cell else steps[at]
 
 
 def _table(make: Maker) -> list[tuple[str, str]]:
@@ -130,7 +134,7 @@ def set_cell(make: Maker) -> Plan:
             )
         ),
         lambda world: world.files().keys() == {name} and world.cells(name) == after,
-        lambda screen: entered(screen, cell, value),
+        lambda screen: entered(screen, cell, typed(value)),
         open=(f"app:gnumeric?{name}",),
         files={name: workbook(rows)},
     )
@@ -140,7 +144,7 @@ def set_cell(make: Maker) -> Plan:
 def sum_column(make: Maker) -> Plan:
     rows, name = _table(make), f"{make.word()}.gnumeric"
     total = str(sum(int(b) for _, b in rows))
-    cell, last = f"B{len(rows) + 1}", f"B{len(rows)}"
+    cell, numbers = f"B{len(rows) + 1}", f"B1:B{len(rows)}"
     after = [*([a, b] for a, b in rows), ["", total]]
 
     def done(world: World) -> bool:
@@ -149,12 +153,12 @@ def sum_column(make: Maker) -> Plan:
     return Plan(
         make.random.choice(
             (
-                f'Put the sum of "B1" to "{last}" into cell "{cell}" of "{name}" and save it.',
-                f'In "{name}", add up column B below its last number, in "{cell}"; save.',
+                f'Put the sum of "{numbers}" into cell "{cell}" of "{name}" and save it.',
+                f'In "{name}", add up "{numbers}" in "{cell}"; save.',
             )
         ),
         done,
-        lambda screen: entered(screen, cell, f"=SUM(B1:{last})"),
+        lambda screen: entered(screen, cell, screen.click("button", "Sum"), typed(numbers)),
         open=(f"app:gnumeric?{name}",),
         files={name: workbook(rows)},
     )

@@ -15,7 +15,7 @@ import random
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tools.actions import Action, Named, quote
@@ -64,7 +64,7 @@ class World:
     printed: str  # by the program that the task began with
     code: int | None  # how that ended; None while it goes on
     titles: tuple[str, ...]  # of the image viewer's windows
-    shown: str  # on the calculator's display
+    shown: str  # on the display that the plan has read
 
     def files(self) -> dict[str, bytes]:
         """What lies in the home folder, by relative path; folders end in a slash. Hidden ones don't count."""
@@ -175,6 +175,7 @@ class Plan:
     )  # of the home folder; folders end in a slash
     first: tuple[Action, ...] = ()  # done before the first look, to set an application up
     program: str = ""  # a text handed to the program as a file of its own, outside the home folder
+    shows: str = ""  # the application whose display the checker reads
 
 
 class Maker:
@@ -201,6 +202,10 @@ class Maker:
             said.append(self.random.choice(PEOPLE))
         return " ".join(said).capitalize() + self.random.choice((".", "!", ""))
 
+    def bare(self, value: str) -> str:
+        """A value of one word as people write it: as often without quotes as in them."""
+        return self.random.choice((value, quote(value)))
+
     def file(self, *endings: str) -> str:
         return f"{self.word()}{self.random.choice(endings or ('.txt',))}"
 
@@ -225,6 +230,23 @@ def family(
         return make
 
     return register
+
+
+def closed(name: str) -> None:
+    """Register a family once more, as `NAME-from-desktop`: nothing is open, and what its tasks begin with is
+    opened first."""
+    opened = FAMILIES[name]
+
+    def make(maker: Maker) -> Plan:
+        plan = opened.make(maker)
+        (url,) = plan.open
+
+        def expert(screen: Screen) -> Action:
+            return Action("goto", (url,)) if screen.look.url == DESKTOP else plan.expert(screen)
+
+        return replace(plan, open=(), first=(), expert=expert)
+
+    FAMILIES[f"{name}-from-desktop"] = replace(opened, make=make, max_steps=opened.max_steps + 2)
 
 
 class DesktopTask:
@@ -279,7 +301,7 @@ class DesktopTask:
             printed.read_text(encoding="utf-8", errors="replace") if printed.exists() else "",
             desktop.exit_code(self._pid) if self._pid else None,
             desktop.titles("gpicview"),
-            await desktop.displayed("galculator") if self.family in DISPLAYED else "",
+            await desktop.displayed(self.plan.shows) if self.plan.shows else "",
         )
         success = self.plan.done(self.world)
         return Outcome(success, float(success))
@@ -295,9 +317,6 @@ class DesktopTask:
             return (
                 LOST if len(history) > 2 and history[-1] == history[-2] == keys("Escape") else keys("Escape")
             )
-
-
-DISPLAYED = frozenset({"calculate"})  # families whose checker asks what a display shows
 
 
 def _desktop(env: Environment) -> DesktopEnvironment:
