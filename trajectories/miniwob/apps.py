@@ -81,12 +81,13 @@ def airport(scene: Scene, name: str, asked: str) -> Action | None:
     suggested = [e for e in scene.all("clickable") if asked in e.name and e.name.count("(") == 1]
     if suggested and scene.look.focused == field.ref:
         return scene.on("click", suggested[0])
-    typed = f"({asked})" if asked.isupper() and len(asked) == 3 else asked
-    if asked in (field.value or "") and re.search(r" \(\w+\)$", field.value or ""):
+    holds = field.value or ""
+    if asked in holds and re.search(r" \(\w+\)$", holds):
         return None
-    if scene.history[-1:] == (Action("noop", (300,)),):
-        return scene.fill(field, typed) or scene.on("press", field, "ArrowDown")  # asks for suggestions again
-    return scene.fill(field, typed) or Action("noop", (300,))  # they come a moment after the typing
+    if scene.history[-1:] == (Action("noop", (300,)),):  # none came: asked again, a code as the list has it
+        return scene.fill(field, f"({asked})") or scene.on("press", field, "ArrowDown")
+    typed = None if holds == f"({asked})" else scene.fill(field, asked)
+    return typed or Action("noop", (300,))  # they come a moment after the typing
 
 
 def buy_ticket(scene: Scene) -> Action:

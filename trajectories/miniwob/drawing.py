@@ -176,8 +176,9 @@ def use_colorwheel(scene: Scene) -> Action:
 
     (colour,) = scene.said(r"(?:Select|color) (#?\w+) with")
     hexes = "".join(f"{part:02X}" for part in ImageColor.getrgb(colour))
-    if (filled := scene.fill(scene.find("Color", "textbox"), hexes)) is not None:
-        return filled
+    field = scene.find("Color", "textbox")
+    if field.value not in (colour, hexes):  # it writes #f96edd as F96EDD when it is left
+        return scene.on("fill", field, colour if colour.startswith("#") else hexes)
     if scene.has("Submit", "button") is None:
         return scene.point(250, 150)  # the open wheel lies over it, and closes at a click elsewhere
     return scene.click("button", "Submit")
