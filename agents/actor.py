@@ -85,7 +85,8 @@ class ModelPolicy:
         if not self.copy_values:
             return messages, action_regex(observation)
         done = done and not grounding.outstanding(goal, observation, history)
-        return messages, action_regex(observation, [goal], history, done)
+        early = grounding.premature(goal, observation, history)
+        return messages, action_regex(observation, [goal], history, done, early)
 
     async def close(self) -> None:
         await self._model.close()

@@ -8,12 +8,14 @@ have to do.
     [2]   the element with ref 2 is called that; with what was ticked or chosen after it
     [=2]  it holds that
     [@2]  it offers that among its options
-    [~2]  its name contains that (for what the goal has in quotes and nothing is called)
+    [~2]  its name contains that (for what the goal has in quotes, or begins with a capital letter, and
+          nothing is called)
     [+]   it can be read on the page
     [did] it was typed or chosen, or what was acted on is called that; no longer so where the field is there
           with something else in it, and it stands nowhere
     [!]   the first that is neither done nor stands there already: of what the goal has in quotes, or, where
-          it has nothing in quotes, of what can be acted on
+          it has nothing in quotes, of what can be acted on; but no button that comes last while a field is
+          empty
     [! ?2] the same, with the empty fields that it may go into, where it is nowhere in sight
 
 What has no mark is not in sight: to be typed, or to be found elsewhere. Only the goal's own words are
@@ -38,6 +40,7 @@ WORD = re.compile(r"\{\{\w+\}\}|\w+|[^\w\s]")  # {{password}} is one word, so no
 QUOTED = re.compile(r'"([^"]+)"')
 GLUED_BEFORE, GLUED_AFTER = re.compile(r"\w[.@/+'-]$"), re.compile(r"[.@/+'-]\w")  # a word goes on there
 DID, NEXT = "did", "!"
+TICKED = frozenset({"checkbox", "option", "radio"})
 SHOWN = ("checked", "selected", "pressed")
 MOST = 3  # elements named at one place
 EMPTY = 5  # fields named at one place
@@ -53,12 +56,26 @@ Words = tuple[str, ...]
 def mark(goal: str, page: Observation, history: Sequence[Action] = ()) -> str:
     """The goal with a mark behind each run of its words that is on the page or in what was done (`history`),
     longest runs first."""
+    marks, following = _marks(goal, page, history)
+    if following is not None:
+        marks[following] = [NEXT, *(marks.get(following) or _empty(page))]
+    parts, last = list[str](), 0
+    for end in sorted(marks):
+        parts += goal[last:end], f"[{' '.join(marks[end])}]"
+        last = end
+    return "".join(parts) + goal[last:]
+
+
+def _marks(
+    goal: str, page: Observation, history: Sequence[Action]
+) -> tuple[dict[int, list[str]], int | None]:
+    """What stands where in the goal, by the place it is written at; and where what comes next ends."""
     found = list(WORD.finditer(goal))
     words = [m[0].casefold() for m in found]
     phrases = _phrases(page, history)
     longest = min(LONGEST, max(map(len, phrases), default=0))
     quotes = {m.start(1): m for m in QUOTED.finditer(goal)}
-    marks: dict[int, list[str]] = {}  # where to write what
+    marks: dict[int, list[str]] = {}
     at = 0
     while at < len(found):
         start = found[at].start()
@@ -75,15 +92,33 @@ def mark(goal: str, page: Observation, history: Sequence[Action] = ()) -> str:
                 at += length
                 break
         else:
+            name, end = found[at][0], found[at].end()
+            named = at > 0 and name[0].isupper() and not _glued(goal, start, end)
+            if named and (inside := _partly(name, page, phrases)):
+                marks[end] = inside
             at += 1
     offered = {str(e.ref) for e in page.actionable() if e.role == "option" and not set(SHOWN) & set(e.states)}
-    if (following := _following(marks, [m.end() for m in quotes.values()], offered)) is not None:
-        marks[following] = [NEXT, *(marks.get(following) or _empty(page))]
-    parts, last = list[str](), 0
-    for end in sorted(marks):
-        parts += goal[last:end], f"[{' '.join(marks[end])}]"
-        last = end
-    return "".join(parts) + goal[last:]
+    following = _following(marks, [m.end() for m in quotes.values()], offered)
+    if following is not None and not quotes and following == max(marks) and _empty(page):
+        sends = {str(e.ref) for e in page.actionable() if e.role == "button"}
+        if sends & set(marks[following]):
+            following = None  # what is to be typed before is not in the goal, or it would be marked
+    return marks, following
+
+
+def premature(goal: str, page: Observation, history: Sequence[Action] = ()) -> frozenset[int]:
+    """The button that a goal ends with, while something else is to be done first that can be done here: a
+    value of an empty field, a choice, a box to tick."""
+    marks, following = _marks(goal, page, history)
+    if following is None or not marks or following >= (end := max(marks)):
+        return frozenset()
+    by_ref = {str(e.ref): e for e in page.actionable()}
+    first = marks.get(following) or _empty(page)
+    fields = {said.strip("@?") for said in first if said[0] in "@?"}
+    ticked = {ref for ref in first if ref in by_ref and by_ref[ref].role in TICKED}
+    if not fields | ticked:
+        return frozenset()
+    return frozenset(int(ref) for ref in marks[end] if ref in by_ref and by_ref[ref].role == "button")
 
 
 def outstanding(goal: str, page: Observation, history: Sequence[Action] = ()) -> bool:
@@ -105,7 +140,7 @@ def outstanding(goal: str, page: Observation, history: Sequence[Action] = ()) ->
 
 def _following(marks: dict[int, list[str]], quoted: Sequence[int], offered: Container[str]) -> int | None:
     """Where what is to be done first ends; None if nothing is left that is known of."""
-    others = [end for end, said in marks.items() if said != ["+"]]
+    others = [end for end, said in marks.items() if said[0][0] not in "+~"]
     return next((end for end in quoted or others if not _settled(marks.get(end, ()), offered)), None)
 
 
@@ -166,7 +201,7 @@ def _undone(action: Action, page: Observation, phrases: dict[Words, list[str]]) 
     fields = [e for e in page.actionable() if e.role in EDITABLE and e.name == action.label]
     told = next((v for v in action.args[1:] if isinstance(v, str)), "")
     read = any(not said.startswith("@") for said in phrases.get(_words(told), ()))
-    return bool(fields) and not read and all((e.value or "") != told for e in fields)
+    return bool(fields) and not read and all(told not in (e.value or "") for e in fields)
 
 
 def _texts(element: Element) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ Not covered: holding a decoder to it (`apps/engine.py`), what a form still wants
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from functools import lru_cache
 
 from tools import forms
@@ -26,6 +26,7 @@ POINT = r"(?:1000|0|[1-9][0-9]{0,2})"
 KEYS = r'"(?:(?:Control|Shift|Alt|Meta)\+){0,3}(?:[A-Za-z0-9]|[A-Z][a-z]+[A-Za-z]{0,9}|F[0-9]{1,2})"'
 SENDING = r'"(?:Enter|Arrow(?:Down|Up))"'  # all that is pressed in a field that is filled in
 PATH = rf"\[{POINT}, {POINT}(?:, {POINT}, {POINT}){{1,40}}\]"
+PRESSED = frozenset({"button", "checkbox", "menuitem", "option", "radio", "switch", "tab"})
 LONGEST_COPY = 24  # words
 QUOTED = re.compile(r'"([^"]*)"')
 # What is typed and stands nowhere: a sum, a guess, a date or time written otherwise.
@@ -37,20 +38,21 @@ def action_regex(
     sources: Iterable[str] | None = None,
     history: Sequence[Action] = (),
     done: bool = True,
+    early: Set[int] = frozenset(),
 ) -> str:
     """The regular expression of the actions that make sense on this page, the element said first.
 
     With `sources` (goal, notes), text values are runs of words from them (in capitals or small letters too)
-    and from the page, or figures; otherwise, and in a terminal, any text. A field that still holds what was typed into it
-    (`history`) is then filled with one of their quoted values that no field holds yet, and only if no field
-    is empty: small models like to type the same again and again, or one over the other. Of a list that offers
-    something quoted nothing else is chosen; of one that opened at what was typed, and offers just that, it
-    is chosen before anything else: such fields often hold only what was. A form that is begun is filled in
-    before anything else, as far as what is quoted and not done can go into its empty fields and lists; and
-    while such a value is nowhere in sight, an empty field is typed into, not clicked, nor is one that holds
-    what was typed. A form that is begun and has a button is not left by a link, nor backwards, until
-    something was pressed. Without `done` nothing is said to the person yet. Matching is meant whole
-    (`fullmatch`).
+    and from the page, or figures; otherwise, and in a terminal, any text. A field that still holds what was
+    typed into it (`history`) is then filled with one of their quoted values that no field holds yet, and only
+    if no field is empty: small models like to type the same again and again, or one over the other. Of a list
+    that offers something quoted nothing else is chosen; of one that opened at what was typed, and offers just
+    that, it is chosen before anything else: such fields often hold only what was. A form that is begun is
+    filled in before anything else, as far as what is quoted and not done can go into its empty fields and
+    lists; and while such a value is nowhere in sight, an empty field is typed into, not clicked, nor is one
+    that holds what was typed. A form that is begun and has a button is not left by a link, nor backwards,
+    until something was pressed. Without `done` nothing is said to the person yet, and what is `early`, by
+    ref, is not acted on yet. Matching is meant whole (`fullmatch`).
     """
     quoted: list[str] = []
     typed = forms.typed(history)
@@ -75,7 +77,9 @@ def action_regex(
     written: list[str] = []
     texts: list[str] = []  # beginnings of calls that end in a text: by far the longest part, it comes once
     for element in observation.actionable():
-        if "disabled" not in element.states and not (unsent and element.role == "link"):
+        if element.ref in early or "disabled" in element.states:
+            continue
+        if not (unsent and element.role == "link"):
             filled = bool(quoted) and (element.name, element.value) in typed
             typing = filled or (to_type and element in empty)
             written.append(_element_calls(element, refs, quoted, typing))
@@ -137,6 +141,8 @@ def _element_calls(element: Element, refs: str, quoted: Sequence[str], typing: b
     if typing:
         return rf"{_said(element)}press\({ref}, {SENDING}\)"
     # A list of options is chosen from: to click it changes nothing, and what it opens is no part of the page.
+    if element.role in PRESSED:  # to drag it, scroll it or click it twice does what a click does, or nothing
+        return rf"{_said(element)}(?:click|hover)\({ref}\)"
     calls = [rf"hover\({ref}\)" if element.options else rf"(?:click|dblclick|hover)\({ref}\)"]
     if element.options:
         options = "|".join(re.escape(quote(o)) for o in element.options)

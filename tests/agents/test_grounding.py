@@ -5,7 +5,7 @@ import re
 import pytest
 
 from agents import prompts
-from agents.grounding import mark, outstanding
+from agents.grounding import mark, outstanding, premature
 from tools.actions import parse
 from tools.observation import Box, Element, Observation
 
@@ -182,3 +182,54 @@ def test_actor_and_reviewer_of_ours_see_marks_and_an_endpoint_does_not() -> None
     for text in (prompts.actor_text, prompts.result_review_text):
         assert "goal: Tick VIP[! 4 checked]\n" in text(goal, FORM, [])
         assert "goal: Tick VIP\n" in text(goal, FORM, [], fenced=True)
+
+
+CHOOSING = page(
+    Element(1, "listbox", "", BOX, options=("Peru", "Chad")),
+    Element(2, "checkbox", "VIP", BOX),
+    Element(3, "button", "Submit", BOX),
+)
+
+
+@pytest.mark.parametrize(
+    "goal, early",
+    [
+        ("Select Peru from the list and click Submit.", True),
+        ("Tick VIP and click Submit.", True),
+        ("Click Submit, then select Peru.", False),
+        ("Click Submit.", False),
+        ("Select Cuba from the list and click Submit.", False),  # it is not to be had here
+    ],
+)
+def test_the_last_button_waits_for_what_can_be_done_before(goal: str, early: bool) -> None:
+    """A choice or a tick that the goal has first; but for what is done, or can't be, nothing waits."""
+    assert premature(goal, CHOOSING) == (frozenset({3}) if early else frozenset())
+    did = [parse('"" select_option(1, "Peru")'), parse('"VIP" click(2)')]
+    assert premature(goal, CHOOSING, did) == frozenset()
+
+
+def test_a_button_is_not_next_while_a_field_is_empty_and_the_goal_says_not_what_goes_in() -> None:
+    """`[!]` on it led small models to send what nobody had filled in."""
+    asked = page(
+        Element(None, "text", "4 + 5 =", BOX),
+        Element(1, "textbox", "", BOX),
+        Element(2, "button", "Submit", BOX),
+    )
+    assert mark("Solve it and press Submit.", asked) == "Solve it and press Submit[2]."
+    assert mark("Solve it and press Submit.", page(*asked.elements[2:])) == "Solve it and press Submit[! 2]."
+
+
+def test_a_name_is_found_in_a_longer_one() -> None:
+    """A mail's line says who it is from and much more; a small letter begins no name."""
+    mail = page(Element(2, "clickable", "Nerti Dolor. Integer", BOX), Element(3, "clickable", "trash", BOX))
+    assert mark("Find the email by Nerti and click the trash.", mail).startswith(
+        "Find the email by Nerti[~2]"
+    )
+    assert "~" not in mark("Find the integer by nobody@Nerti.example", mail)
+
+
+def test_what_a_list_made_of_what_was_typed_is_still_it() -> None:
+    """Of a code that was typed, an airport's whole name is in the field after the choice."""
+    field = page(Element(1, "textbox", "From", BOX, value="Madras, OR (MDJ)"))
+    did = [parse('"From" fill(1, "MDJ")'), parse('"Madras, OR (MDJ)" click(5)')]
+    assert mark("Fly from MDJ to Rome.", field, did).startswith("Fly from[did 1] MDJ[did")

@@ -66,8 +66,10 @@ def test_every_action_can_be_written() -> None:
     """Each action of the table has a form on this page, and it parses."""
     pattern = action_regex(SEEN)
     name = quote('Save (all) "now"')
-    written = [f"{name} {n}(1)" for n in ("click", "dblclick", "hover")]
-    written += [
+    written = [
+        f"{name} click(1)",
+        f"{name} hover(1)",
+        '"E-mail*" dblclick(2)',
         '"E-mail*" fill(2, "a \\"b\\"")',
         '"E-mail*" press(2, "Control+a")',
         '"Priority" select_option(3, "very high")',
@@ -82,7 +84,7 @@ def test_every_action_can_be_written() -> None:
         "mouse_move(1, 2)",
         "mouse_path([1, 2, 30, 40, 500, 600])",
         'select_text("Order no.")',
-        f"{name} scroll(0, 400, 1)",
+        '"E-mail*" scroll(0, 400, 2)',
         'goto("http://x/")',
         "go_back()",
         "tab_focus(2)",
@@ -104,6 +106,8 @@ def test_what_makes_no_sense_cannot_be_written() -> None:
         '"E-mail*" click(1)',
         "click(1)",
         '"Locked" click(5)',
+        quote('Save (all) "now"') + " dblclick(1)",  # a button
+        quote('Save (all) "now"') + " scroll(0, 100, 1)",
         '"Priority" select_option(3, "urgent")',
         '"Priority" fill(3, "low")',
         '"Priority" click(3)',  # chosen from, not clicked
@@ -291,3 +295,13 @@ def test_done_can_be_kept_from_being_said() -> None:
         for said in ("done", "Ada"):
             pattern = action_regex(SEEN, [GOAL], done=done)
             assert allows(pattern, f'send_msg_to_user("{said}")') is done
+
+
+def test_a_terminal_takes_any_text_and_what_is_early_takes_nothing() -> None:
+    """A command says more than the goal; a button that waits for something else can't be acted on."""
+    terminal = Observation("app:xterm", "xterm", (9, 9), (Element(1, "button", "OK", BOX),))
+    page = Observation("http://x/", "x", (9, 9), terminal.elements)
+    assert allows(action_regex(terminal, ['Make "a".']), 'keyboard_type("mkdir a")')
+    assert not allows(action_regex(page, ['Make "a".']), 'keyboard_type("mkdir a")')
+    assert allows(action_regex(page, ["Make it."]), '"OK" click(1)')
+    assert not allows(action_regex(page, ["Make it."], early={1}), '"OK" click(1)')
