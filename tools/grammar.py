@@ -18,7 +18,7 @@ from functools import lru_cache
 from tools import forms
 from tools.actions import ACTIONS, Action, quote
 from tools.observation import EDITABLE, Element, Observation, shorten
-from tools.x11.applications import TERMINALS
+from tools.x11.applications import APPLICATIONS, TERMINALS
 
 ANY_TEXT = r'"(?:[^"\\\x00-\x1f]|\\["\\nt]){0,400}"'
 NUMBER = r"-?(?:0|[1-9][0-9]{0,4})"  # \d would let in every script's digits; Python refuses leading zeros
@@ -27,6 +27,7 @@ KEYS = r'"(?:(?:Control|Shift|Alt|Meta)\+){0,3}(?:[A-Za-z0-9]|[A-Z][a-z]+[A-Za-z
 SENDING = r'"(?:Enter|Arrow(?:Down|Up))"'  # all that is pressed in a field that is filled in
 PATH = rf"\[{POINT}, {POINT}(?:, {POINT}, {POINT}){{1,40}}\]"
 PRESSED = frozenset({"button", "checkbox", "menuitem", "option", "radio", "switch", "tab"})
+APPLICATION = rf'"app:(?:{"|".join(APPLICATIONS)})(?:\?[^"\\\x00-\x1f]{{1,100}})?"'  # and its files
 LONGEST_COPY = 24  # words
 QUOTED = re.compile(r'"([^"]*)"')
 # What is typed and stands nowhere: a sum, a guess, a date or time written otherwise.
@@ -107,10 +108,8 @@ def action_regex(
         elif kinds == ["text"]:
             texts.append(rf"{name}\(")
         else:
-            arguments = {"text": text, "url": ANY_TEXT, "keys": KEYS, "number": NUMBER} | {
-                "point": POINT,
-                "path": PATH,
-            }
+            url = APPLICATION if observation.url.startswith("app:") else ANY_TEXT
+            arguments = {"url": url, "keys": KEYS, "number": NUMBER, "point": POINT, "path": PATH}
             written.append(rf"{name}\({', '.join(arguments[k] for k in kinds)}\)")
     if done:
         written.append(r'send_msg_to_user\("done"\)')

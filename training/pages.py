@@ -44,8 +44,8 @@ HALFWAY = 0.25  # of forms partly filled in: asked about all of them it takes no
 JUDGED = 0.6  # of the pages where a goal was met
 MIDWAY = 4  # times a form is asked about partly filled in
 DONE = 'send_msg_to_user("done")'
-MOST = 5.0  # times as often as a task of one step
-KNOWN = 0.4  # share of its weight that a family keeps in which the model was never wrong
+LEAST, MOST = 2.0, 5.0  # steps that a task counts as, at least and at most
+KNOWN = 0.2  # share of its weight that a family keeps in which the model was never wrong
 LOOKING = 6  # times as often: seeing is slower to learn than reading
 # An answer in coordinates: 128 pixels a side are too few for more than to click about there.
 PLACE = re.compile(r"\bmouse_(?!click\()\w+\(")
@@ -216,12 +216,12 @@ class Album:
 
     def _weight(self, family: str) -> float:
         """Decisions an episode, so that one of a long task is seen as often as one of a short task; at most
-        `MOST`, or a few long tasks would take nearly all of the time. The more often a model was wrong where
-        it was asked, the more."""
+        `MOST`, or a few long tasks would take nearly all of the time, at least `LEAST`, for each task of one
+        step is another. The more often a model was wrong where it was asked, the more."""
         asked = [question for page in self.families[family] for question in page.own]
         episodes = sum(question.answer == "act(goal)" for question in asked)  # once each
         acts = sum(question.acts for question in asked)
-        decisions = min(MOST, max(1, acts) / max(1, episodes) * (LOOKING if _looks_only(family) else 1))
+        decisions = min(MOST, max(LEAST, acts / max(1, episodes) * (LOOKING if _looks_only(family) else 1)))
         asked_model = sum(page.missed is not None for page in self.families[family])
         return decisions * (KNOWN + len(self.missed[family]) / asked_model if asked_model else 1)
 

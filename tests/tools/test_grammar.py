@@ -297,11 +297,14 @@ def test_done_can_be_kept_from_being_said() -> None:
             assert allows(pattern, f'send_msg_to_user("{said}")') is done
 
 
-def test_a_terminal_takes_any_text_and_what_is_early_takes_nothing() -> None:
-    """A command says more than the goal; a button that waits for something else can't be acted on."""
+def test_terminals_applications_and_what_is_early() -> None:
+    """A command says more than the goal; what a desktop opens is an application that there is; a button that
+    waits for something else can't be acted on."""
     terminal = Observation("app:xterm", "xterm", (9, 9), (Element(1, "button", "OK", BOX),))
     page = Observation("http://x/", "x", (9, 9), terminal.elements)
     assert allows(action_regex(terminal, ['Make "a".']), 'keyboard_type("mkdir a")')
     assert not allows(action_regex(page, ['Make "a".']), 'keyboard_type("mkdir a")')
+    assert allows(action_regex(terminal), 'goto("app:mousepad?my notes.txt")')
+    assert not allows(action_regex(terminal), 'goto("app:mousepod")')  # there is none
     assert allows(action_regex(page, ["Make it."]), '"OK" click(1)')
     assert not allows(action_regex(page, ["Make it."], early={1}), '"OK" click(1)')

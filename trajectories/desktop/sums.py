@@ -153,8 +153,8 @@ def sum_column(make: Maker) -> Plan:
     return Plan(
         make.random.choice(
             (
-                f'Put the sum of "{numbers}" into cell "{cell}" of "{name}" and save it.',
-                f'In "{name}", add up "{numbers}" in "{cell}"; save.',
+                f'Put the sum of {numbers} into cell {cell} of "{name}" and save it.',
+                f'In "{name}", add up {numbers} in {cell}; save.',
             )
         ),
         done,
