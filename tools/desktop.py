@@ -35,7 +35,7 @@ from tools.observation import MAX_ELEMENTS, Element, Observation, Table
 from tools.x11 import accessibility, menus
 from tools.x11.acting import Acting
 from tools.x11.applications import DESKTOP, NotOpened, command, name_of
-from tools.x11.atspi import AtSpi, Silent
+from tools.x11.atspi import Silent
 from tools.x11.input import NoKey
 from tools.x11.layout import Item
 from tools.x11.quiet import at_work, family, spent
@@ -123,11 +123,7 @@ class DesktopEnvironment(Acting):
     async def _begun(self, start: Start) -> Screen:
         """The desktop, on which nothing is open yet. Raises EnvironmentDown."""
         session = await Session.start(start.viewport, Path(start.files).absolute() if start.files else None)
-        try:
-            screen = Screen(session, await AtSpi.connect(session.bus), self.drained)
-        except BaseException:
-            await session.stop()
-            raise
+        screen = await Screen.connected(session, self.drained)
         width, height = start.viewport
         screen.input.move(width - 1, height - 1)  # over nothing
         return screen

@@ -29,7 +29,6 @@ from tools.desktop import DesktopEnvironment, Desktops
 from tools.environment import ActionFailed, EnvironmentDown, Start
 from tools.observation import Observation
 from tools.x11.applications import DESKTOP, lineage
-from tools.x11.atspi import AtSpi
 from tools.x11.input import Halted
 from tools.x11.own import OwnSession
 from tools.x11.screen import LOST, Screen
@@ -75,10 +74,13 @@ class OwnDesktop(DesktopEnvironment):
         session = await OwnSession.start(self._display, home)
         try:
             self._watch = Watch(self._display)
-            screen = Screen(session, await AtSpi.connect(session.bus), self.drained, self._watch.may)
+        except BaseException:
+            await session.stop()
+            raise
+        try:
+            screen = await Screen.connected(session, self.drained, self._watch.may)
         except BaseException:
             self._unwatched()
-            await session.stop()
             raise
         size = screen.display.screen()
         self._start = replace(start, viewport=(size.width_in_pixels, size.height_in_pixels))

@@ -21,7 +21,7 @@ from tools.actions import Named, parse
 from tools.desktop import LOOKS, DesktopEnvironment, Desktops
 from tools.environment import ActionFailed, EnvironmentDown, Start
 from tools.observation import Observation
-from tools.x11 import accessibility, session
+from tools.x11 import accessibility, screen, session
 from tools.x11.accessibility import Reading, topmost
 from tools.x11.session import INSIDE, Session, boxes, missing
 
@@ -614,3 +614,41 @@ async def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, env: Des
     monkeypatch.setattr(session, "PARTS", {})
     with pytest.raises(EnvironmentDown, match="no application 'app:solitaire'"):
         await env.reset(Start("app:solitaire"))
+
+
+async def test_a_desktop_that_can_not_be_connected_to_leaves_nothing_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The last connection fails: the ones before it are closed, and the desktop is gone."""
+
+    def broken(display: str) -> None:
+        raise OSError("no more connections")
+
+    def sockets() -> int:
+        return sum(
+            os.readlink(f"/proc/self/fd/{fd}").startswith("socket:")
+            for fd in os.listdir("/proc/self/fd")
+            if os.path.islink(f"/proc/self/fd/{fd}")
+        )
+
+    started: list[Session] = []
+    start = Session.start
+
+    async def noted(*given: Any) -> Session:
+        started.append(await start(*given))
+        return started[-1]
+
+    before = sockets()
+    monkeypatch.setattr(screen, "Pulse", broken)
+    monkeypatch.setattr(Session, "start", noted)
+    with pytest.raises(OSError, match="no more connections"):
+        await DesktopEnvironment().reset(Start("app:mousepad"))
+    assert not started[0].alive and sockets() == before
+
+
+@pytest.mark.skipif(shutil.which("galculator") is None, reason="as root: apt-get install galculator")
+async def test_keys_that_press_buttons_come_one_at_a_time(env: DesktopEnvironment) -> None:
+    """A GTK button flashes after a key and takes none meanwhile: no digit that comes twice is lost."""
+    await env.reset(Start("app:galculator"))
+    seen = await do(env, 'keyboard_type("66+3366-66")', 'keyboard_press("Enter")')
+    assert 'textbox "" [6] = "3366" readonly' in lines(seen)

@@ -28,7 +28,7 @@ from tools.own_desktop import OwnDesktop, OwnDesktops
 from tools.x11 import own
 from tools.x11.input import Halted
 from tools.x11.session import Session, missing
-from tools.x11.watch import COLOUR
+from tools.x11.watch import COLOUR, Watch
 
 LACKING = [*missing(), *(name for name in ("mousepad", "xauth") if shutil.which(name) is None)]
 pytestmark = [
@@ -299,3 +299,18 @@ async def test_wayland_behind_an_x11_display_is_seen(
         monkeypatch.setenv("WAYLAND_DISPLAY", socket)
     with pytest.raises(EnvironmentDown, match="on Wayland input and screenshots"):
         await OwnDesktop(persons.display).open(Start("app:desktop", files=str(tmp_path)))
+
+
+async def test_a_watch_that_can_not_begin_leaves_nothing_open(
+    persons: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection, its pipe and its thread are gone, and it says why."""
+
+    def old(watch: Watch) -> None:
+        raise EnvironmentDown("XInput is too old")
+
+    before, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
+    monkeypatch.setattr(Watch, "_listen", old)
+    with pytest.raises(EnvironmentDown, match="can't be watched: XInput is too old"):
+        Watch(persons.display)
+    assert len(os.listdir("/proc/self/fd")) == before and threading.active_count() == threads

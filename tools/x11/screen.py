@@ -6,7 +6,7 @@ Not covered: what is done with them (`tools/desktop.py`, `acting.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -61,12 +61,33 @@ class Screen:
         self.session = session
         self.atspi = atspi
         self.display = Display(session.display)
-        self.windows = Windows(self.display)
-        self.input = Input(self.display, drained, may)
-        self.pulse = Pulse(session.display)
+        try:
+            self.windows = Windows(self.display)
+            self.input = Input(self.display, drained, may)
+            self.pulse = Pulse(session.display)
+        except BaseException:
+            self.display.close()
+            raise
         self.launched: dict[int, str] = {}  # process: application
         self.ended: set[int] = set()  # processes whose end has been told of
         self._clipboard: Clipboard | None = None
+
+    @classmethod
+    async def connected(
+        cls,
+        session: Running,
+        drained: Callable[[], Coroutine[Any, Any, None]],
+        may: Callable[[], None] = lambda: None,
+    ) -> Screen:
+        """The connections to a desktop that runs. Where one can't be had the others are closed, and the
+        desktop is stopped."""
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(session.stop)
+            atspi = await AtSpi.connect(session.bus)
+            undo.callback(atspi.close)
+            screen = cls(session, atspi, drained, may)
+            undo.pop_all()
+        return screen
 
     def grab(self) -> Image.Image:
         """A picture of the whole screen. Raises one of LOST where the display has gone."""

@@ -57,6 +57,7 @@ class Watch:
         self._thread.start()
         self._ready.wait()
         if self._failed is not None:
+            self.close()
             raise EnvironmentDown(f"{display} can't be watched: {self._failed}") from self._failed
 
     @property
@@ -103,20 +104,19 @@ class Watch:
     def _run(self, name: str) -> None:
         try:
             self._display = connected(name)
-            self._listen()
-            self._windows = self._mark()
-        except (EnvironmentDown, XError, ConnectionClosedError) as error:
-            self._failed = error
-            return
-        finally:
-            self._ready.set()
-        try:
-            with suppress(ConnectionClosedError, OSError):
+            try:
+                self._listen()
+                self._windows = self._mark()
+                self._ready.set()
                 while self._turn():
                     pass
+            finally:
+                self._ended = True
                 self._display.close()
+        except (EnvironmentDown, XError, ConnectionClosedError, OSError) as error:
+            self._failed = error
         finally:
-            self._ended = True
+            self._ready.set()
 
     def _turn(self) -> bool:
         """Take in what has come; False at the end."""
