@@ -7,12 +7,15 @@
 In each family of the help desk a task is done once by its expert and the run is lifted into a program. Then
 
     again    other tasks with the same wording and other values, on the same site: by the program alone, a
-             step that it can't do being a failure; and by the actor, step by step, on the same tasks
+             step that it can't do being a failure
+    first    the same tasks as the team does them when it meets them first: coder, reviewer and actor
+    actor    the same by the actor alone, step by step
     moved    such tasks on a site whose labels, layout and data are others: by the program, its steps healed
              by what names have in common, or by the actor
 
-Success is the checker's; seconds are those of the steps alone, decisions included; `lost` says where and why
-a program did not succeed. Not covered: whether memory finds the program (`tests/agents/test_team.py`).
+Success is the checker's; seconds are from the goal to the end, of the actor alone those of its steps; the
+ratios are of `first` and `actor` against `again`, on what the program did. `lost` says where and why a program did not
+succeed. Not covered: whether memory finds the program (`tests/agents/test_team.py`).
 """
 
 from __future__ import annotations
@@ -25,11 +28,14 @@ import time
 from collections.abc import Iterator, Sequence
 
 from agents.actor import ModelPolicy
+from agents.clients import ROLES, Endpoint
+from agents.effort import EFFORTS, Effort
 from agents.job import Request
 from agents.lifting import Lifted, lift
 from agents.policies import Decision, Policy
 from agents.program import compile_program
 from agents.replay import replay
+from agents.team import run_team
 from apps.local_server import local_model
 from tools.actions import Action
 from tools.browser import Browser
@@ -95,14 +101,26 @@ async def by_program(
     return {"success": float(success), "seconds": seconds, "calls": calls}
 
 
+async def by_team(
+    task: HelpDeskTask, env: Environment, endpoint: Endpoint, effort: Effort
+) -> dict[str, float]:
+    goal, look = await task.setup(env)
+    result = await run_team(
+        goal, env, look, dict.fromkeys(ROLES, endpoint), memory=None, on_event=lambda event: None,
+        approve=yes, max_steps=task.max_steps, effort=effort,
+    )  # fmt: skip
+    outcome = await task.check(env, result.reason if result.outcome == "done" else None)
+    return {"success": float(outcome.success), "seconds": result.seconds, "calls": len(result.steps)}
+
+
 async def by_actor(task: HelpDeskTask, env: Environment, actor: Policy) -> dict[str, float]:
     episode = await roll_out(task, actor, env)
     seconds = sum(step.seconds for step in episode.steps)
     return {"success": float(episode.outcome.success), "seconds": seconds, "calls": len(episode.steps)}
 
 
-async def main(families: Sequence[str], count: int) -> dict[str, object]:
-    done: dict[str, list[dict[str, float]]] = {"again": [], "actor": [], "moved": []}
+async def main(families: Sequence[str], count: int, effort: str) -> dict[str, object]:
+    done: dict[str, list[dict[str, float]]] = {"again": [], "first": [], "actor": [], "moved": []}
     left: list[str] = []
     lost: list[str] = []
     async with Browser() as browser, HelpDesk() as suite, local_model() as endpoint:
@@ -116,6 +134,7 @@ async def main(families: Sequence[str], count: int) -> dict[str, object]:
                 continue
             for task in like(suite, lifted, family, SITE, count):
                 done["again"].append(await by_program(task, lifted, env, Nobody(), lost))
+                done["first"].append(await by_team(task, env, endpoint, EFFORTS[effort]))
                 done["actor"].append(await by_actor(task, env, actor))
             for task in like(suite, lifted, family, MOVED, count):
                 done["moved"].append(await by_program(task, lifted, env, actor, lost))
@@ -127,10 +146,14 @@ async def main(families: Sequence[str], count: int) -> dict[str, object]:
         for kind, rows in done.items()
         for key in ("success", "seconds", "calls")
     }
-    ratio = means["actor_seconds"] / max(1e-9, means["again_seconds"])
     counts = {f"{kind}_tasks": len(rows) for kind, rows in done.items()}
-    more = {"time_ratio": round(ratio, 1), "left_out": left, "lost": lost}
-    return {"commit": commit(), **counts, **means, **more}
+    did = [at for at, row in enumerate(done["again"]) if row["success"]]  # what fails is soon over
+    spent = {kind: sum(rows[at]["seconds"] for at in did) for kind, rows in done.items() if kind != "moved"}
+    ratios = {
+        f"{kind}_ratio": round(spent[kind] / max(1e-9, spent["again"]), 1) for kind in ("first", "actor")
+    }
+    more = {"effort": effort, "left_out": left, "lost": lost}
+    return {"commit": commit(), **counts, **means, **ratios, **more}
 
 
 if __name__ == "__main__":
@@ -139,6 +162,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--tasks", type=int, default=6, help="of each family")
     parser.add_argument("--families", default="", help="only these, with commas")
+    parser.add_argument("--effort", choices=EFFORTS, default="medium", help="of the team")
     args = parser.parse_args()
     only = args.families.split(",") if args.families else ()
-    print(json.dumps(asyncio.run(main(only, args.tasks))))
+    print(json.dumps(asyncio.run(main(only, args.tasks, args.effort))))
