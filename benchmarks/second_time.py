@@ -14,8 +14,8 @@ In each family of the help desk a task is done once by its expert and the run is
              by what names have in common, or by the actor
 
 Success is the checker's; seconds are from the goal to the end, of the actor alone those of its steps; the
-ratios are of `first` and `actor` against `again`, on what the program did. `lost` says where and why a program did not
-succeed. Not covered: whether memory finds the program (`tests/agents/test_team.py`).
+ratios are of `first` and `actor` against `again`, on what the program did. `lost` says where and why a
+program did not succeed. Not covered: whether memory finds the program (`tests/agents/test_team.py`).
 """
 
 from __future__ import annotations
