@@ -10,6 +10,7 @@ import pytest
 from agents.policies import RandomPolicy
 from tools.desktop import DesktopEnvironment
 from tools.environment import EnvironmentDown, Workplace
+from tools.x11.applications import DESKTOP
 from trajectories.desktop import suite
 from trajectories.desktop.suite import DesktopSuite, lacking
 from trajectories.desktop.tasks import FAMILIES, Maker
@@ -63,6 +64,7 @@ async def test_the_oracle_does_it(family: str) -> None:
     told = [(str(step.decision.action), step.observation.error) for step in episode.steps]
     assert episode.outcome.success, (episode.goal, told, episode.final.text(), episode.extra)
     assert episode.ended == "done" and episode.final.screenshot is not None
+    assert (episode.looks[0].url == DESKTOP) == family.endswith("-from-desktop")
 
 
 @real
