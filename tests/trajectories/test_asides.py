@@ -95,3 +95,14 @@ def test_this_ticket_is_the_one_in_sight() -> None:
             look = Observation(f"http://h{path}", "Tickets", (64, 64))
             named = maker.world.tickets[2]["title"] in plan.goal  # such a goal is clear anywhere
             assert _clear(plan, maker, look) == (clear or named)
+
+
+async def test_over_a_dialog_no_other_goal_is_asked(chromium_path: str) -> None:
+    """What was asked for is confirmed there, and any other goal would say to cancel it."""
+    async with Browser() as browser, HelpDesk() as suite:
+        task = suite.task("close-ticket-from-home", 3)
+        episode = await roll_out(task, oracle_policy(task), browser.environment())
+        roles = [{element.role for element in step.observation.elements} for step in episode.steps]
+        (over,) = (at for at, there in enumerate(roles) if "dialog" in there)
+        assert list(suite.asides(episode, 0, 12, random.Random(0)))
+        assert not list(suite.asides(episode, over, 12, random.Random(0)))

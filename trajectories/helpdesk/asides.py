@@ -9,7 +9,8 @@ teach that the page in sight is not the one that was wanted.
 Most goals are about things on some other page, and a model that is asked them learns little but to leave. Of
 many goals those are kept whose answers differ: each thing that can be done here about as often as leaving.
 Where something is typed into a form, none is kept that leaves it: nobody sets another goal there, and a model
-that is asked such goals learns to leave forms half filled in.
+that is asked such goals learns to leave forms half filled in. Over a dialog none is asked at all, or it
+learns to cancel what it has just asked for.
 
 Forms are also asked about half filled in: what the expert would type or choose is written into the
 observation, as the page would show it, and the question is what comes next (`midway`). The screenshot stays
@@ -51,6 +52,8 @@ def asides(
     page = _page(episode, at)
     if look is not None:
         page = replace(page, observation=look)
+    if page.dialog:
+        return
     begun = look is not None or _typed(episode, at)
     sections = {page.look.word(section) for section in SECTIONS}
     by_answer: dict[str, list[tuple[str, Action]]] = defaultdict(list)
