@@ -78,8 +78,6 @@ async def _answer(job: Job, text: str) -> tuple[Any, bool]:
         case ast.Call(func=ast.Name(id="act")):
             return await _acted(job, text), False
     action = from_call(call)
-    if any("\ud800" <= c <= "\udfff" for c in str(action)):
-        raise ActionError(f"{text[:80]}: half a character can't be typed")
     if any(isinstance(target, int) for target in action.targets):
         raise ActionError(f'{text[:80]}: give targets by role and name, such as click(button("Save"))')
     try:

@@ -227,7 +227,10 @@ def from_call(node: ast.expr, label: str | None = None) -> Action:
     if len(node.args) > len(names) or given != names[: len(given)] or len(given) < spec.least:
         raise ActionError(f"{name} takes ({', '.join(names)}), such as {spec.example}")
     kinds = dict(spec.params)
-    return Action(name, tuple(_value(values[n], kinds[n], spec) for n in given), label)
+    action = Action(name, tuple(_value(values[n], kinds[n], spec) for n in given), label)
+    if any("\ud800" <= c <= "\udfff" for c in str(action)):
+        raise ActionError(f"{ast.unparse(node)[:80]}: half a character can't be typed")
+    return action
 
 
 def _split_label(text: str) -> tuple[str | None, str]:
