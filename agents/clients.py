@@ -162,7 +162,7 @@ class ChatModel:
             raise ModelDown(f"{where} can't be reached; start it, or mend SHOPFLOOR_MODEL_URL") from error
         except openai.APIStatusError as error:
             raise ModelDown(f"{where} answered {error.status_code}: {_mend(error)}") from error
-        except (openai.OpenAIError, ValueError) as error:  # a body that is no JSON, or no completion
+        except (openai.OpenAIError, ValueError, RecursionError) as error:  # a body that is no completion
             raise ModelDown(f"{where} does not answer as a chat endpoint does: {str(error)[:200]}") from error
         try:  # the client does not validate: a body may be any JSON
             texts = tuple(choice.message.content or "" for choice in answer.choices)
@@ -172,7 +172,7 @@ class ChatModel:
             sure = getattr(answer.choices[0], "confidence", None)  # beyond OpenAI's: the server is ours
             confidence = float(sure) if isinstance(sure, int | float) else None
             return Reply(str(texts[0]), asked, answered, texts, confidence)
-        except (AttributeError, TypeError, ValueError, IndexError) as error:
+        except (AttributeError, TypeError, ValueError, OverflowError, IndexError) as error:
             raise ModelDown(
                 f"{where} does not answer as a chat endpoint does; its URL usually ends in /v1"
             ) from error

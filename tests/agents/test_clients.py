@@ -58,6 +58,12 @@ async def test_grammar_travels_only_where_the_endpoint_takes_it() -> None:
         (200, b"<html>not a model</html>", "does not answer as a chat endpoint"),
         (200, b'{"hello": "world"}', "does not answer as a chat endpoint"),
         (200, b'{"choices": "abc"}', "does not answer"),
+        (200, b"[" * 100_000, "does not answer as a chat endpoint"),
+        (
+            200,
+            b'{"choices": [{"message": {"content": ""}}], "usage": {"prompt_tokens": 1e999}}',
+            "does not answer",
+        ),
         (200, b"[]", "does not answer as a chat endpoint"),
         (200, b'{"choices": [{"nonsense": 1}]}', "does not answer"),
         (401, b'{"error": {"message": "bad key"}}', "mend the role's _KEY"),
