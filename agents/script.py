@@ -84,8 +84,8 @@ async def _answer(job: Job, text: str) -> tuple[Any, bool]:
         action = job.observation.labelled(action)
     except KeyError as error:
         raise ActionError(str(error.args[0])) from error
-    await job.do(Decision(action, text), "script")
-    if job.observation.error and not action.final:
+    done = await job.do(Decision(action, text), "script")
+    if job.observation.error and not (done and action.final):
         raise ActionError(job.observation.error)
     return None, action.final
 
