@@ -147,7 +147,6 @@ class Session:
         started = datetime.now(UTC)
         ident = f"{self.kind}-{started:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
         self._folder, self._looks = settings.home() / self.kind / ident, 0
-        self._folder.mkdir(parents=True)
         with self.terminal.working("getting ready …"):
             await self.settled()
             if self._begun:
@@ -405,10 +404,15 @@ class Session:
         self.terminal.event(event)
 
     def _picture(self, observation: Observation) -> None:
-        """Keep the screenshot."""
-        if observation.screenshot is not None:
+        """Keep the screenshot, where that can be: on a full disk the work goes on."""
+        if observation.screenshot is None:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
             (self._folder / f"step-{self._looks:02}.png").write_bytes(observation.screenshot)
-            self._looks += 1
+        except OSError as error:
+            return self.terminal.say(f"{'':>8}  screenshot not kept: {error.strerror}", "bold red")
+        self._looks += 1
 
 
 def _short(path: Path) -> Path:

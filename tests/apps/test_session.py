@@ -6,11 +6,13 @@ import argparse
 import json
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agents.job import Event
 from agents.policies import Decision
 from agents.team import TeamResult
 from apps import chat, commands, places
@@ -99,6 +101,21 @@ async def test_what_breaks_down_ends_the_task_and_not_the_session(
     assert (said["outcome"], said["episode"]) == ("done", None)
     assert "episode not kept: can't make the store" in capsys.readouterr().err
     assert "do a task first" in await commands.answer(at, {}, "/yes")  # there is none to judge
+
+
+async def test_a_screenshot_that_cannot_be_kept_ends_nothing(
+    _own_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is said, and the task is done and kept all the same."""
+
+    async def team(*given: Any, on_event: Callable[[Event], None], **more: Any) -> TeamResult:
+        on_event(Event("actor", "looks", "http://desk/", replace(LOOK, screenshot=b"png")))
+        return DONE
+
+    (_own_home / "chat").write_text("in its place")
+    said = await session(Page(), Typing(), team).do("First")
+    assert said["outcome"] == "done" and said["episode"] is not None
+    assert "screenshot not kept: Not a directory" in capsys.readouterr().err
 
 
 async def test_json_has_what_was_done_before_all_ends(
