@@ -158,6 +158,7 @@ class Session:
                 self.observation = await self.trail.observe()
         self._begun += 1
         self.trail.did.clear()
+        self.last = None  # should it break down, a yes or no is none to the task before
         typed = self.kind == "chat" and self.terminal.interactive and self.args.task is None
         if not typed:  # else it stands right above
             self.terminal.say(f"{'task':>8}  {task}", "bold")
@@ -168,7 +169,7 @@ class Session:
         goal = result.goal or task
         of = {"model": self.model, "started": started.isoformat(), "max_steps": self.args.max_steps}
         site = self.place.site
-        self.observation, self.last, episode = result.final, None, None
+        self.observation, episode = result.final, None
         try:
             episode = await asyncio.to_thread(keep, self.kind, ident, site, goal, result, timings, **of)
             self.last = goal, result, episode

@@ -82,7 +82,9 @@ async def test_what_breaks_down_ends_the_task_and_not_the_session(
     """A place that is gone for a while, then a store that can't be written: each is said, and the next task
     goes on; what a person asks in between is answered in words."""
 
-    async def team(*given: Any, **more: Any) -> TeamResult:
+    async def team(task: str, trail: Trail, *given: Any, **more: Any) -> TeamResult:
+        page.down = task == "Fourth"
+        await trail.observe()
         return DONE
 
     page = Page()
@@ -101,6 +103,10 @@ async def test_what_breaks_down_ends_the_task_and_not_the_session(
     assert (said["outcome"], said["episode"]) == ("done", None)
     assert "episode not kept: can't make the store" in capsys.readouterr().err
     assert "do a task first" in await commands.answer(at, {}, "/yes")  # there is none to judge
+    store.unlink()
+    assert (await at.do("First again"))["episode"] is not None
+    assert (await at.do("Fourth"))["reason"] == "the browser opens no tab"
+    assert "do a task first" in await commands.answer(at, {}, "/yes")  # nor the one before
 
 
 async def test_a_screenshot_that_cannot_be_kept_ends_nothing(
