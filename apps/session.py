@@ -25,6 +25,7 @@ from apps.undo import Trail, Undone
 from tools import secrets, settings
 from tools.actions import Action, ActionError
 from tools.environment import EnvironmentDown
+from tools.guard import dialog_box
 
 if TYPE_CHECKING:
     from agents.job import Event, Request
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from tools.secrets import Discreet
     from training.experiment import Trial
 
+DIALOGS = 5  # that a page may open one after the other
 HELP = 'type an action such as "Save" click(5), or: look, undo, continue, stop'
 
 
@@ -150,7 +152,7 @@ class Session:
         with self.terminal.working("getting ready …"):
             await self.settled()
             if self._begun:
-                self.observation = await self.trail.step(Action("goto", (self.place.home,)))
+                await self._back_home()
                 if self.observation.error and not self.place.home.startswith("app:"):
                     return self._not_begun(task, f"back to the start: {self.observation.error}")
             else:
@@ -208,6 +210,16 @@ class Session:
             "files": [str(path.absolute()) for path in result.files],
             "not_approved": asdict(result.terms) if result.terms else None,
         }
+
+    async def _back_home(self) -> None:
+        """Where tasks begin, past the dialogs that the one before has left open: a page waits for their
+        answer, which is no then."""
+        for _ in range(DIALOGS):
+            self.observation = await self.trail.step(Action("goto", (self.place.home,)))
+            left = self.observation.error and dialog_box(self.observation) is not None
+            if not left or self.place.home.startswith("app:"):
+                return
+            await self.trail.step(Action("keyboard_press", ("Escape",)))
 
     def _not_begun(self, task: str, why: str) -> dict[str, Any]:
         self.interrupt.working = False

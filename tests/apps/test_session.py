@@ -200,6 +200,28 @@ async def test_what_a_person_does_by_hand_is_seen(
     assert ['button "Sort" [1]' in begun_on[0], 'button "Sort!!" [1]' in begun_on[1]] == [True, True]
 
 
+async def test_a_dialog_left_open_does_not_hold_up_the_next_task(tmp_path: Path, chromium_path: str) -> None:
+    """As the one is that the person has just said no to: it is dismissed, and what it was about not done."""
+    notes = tmp_path / "notes.html"
+    notes.write_text(
+        "<title>Notes</title><button onclick=\"confirm('Delete all?') && sure()\">Delete</button>"
+    )
+    begun_on: list[str] = []
+
+    async def team(task: str, trail: Trail, look: Observation, **more: Any) -> TeamResult:
+        begun_on.append(look.text())
+        return replace(DONE, outcome="refused", final=await trail.step(parse("click(1)")))
+
+    async with Browser() as browser:
+        at = session(browser.environment(), Typing(), team)
+        at.place = places.Place(notes.as_uri(), notes.as_uri(), "notes", "files")
+        at.observation = await at.trail.reset(Start(notes.as_uri()))
+        for task in ("First", "Second"):
+            assert (await at.do(task))["outcome"] == "refused"
+            assert 'dialog "Delete all?"' in at.observation.text()
+    assert begun_on[0] == begun_on[1]
+
+
 GAVE_UP = ((LOOK, Decision(Action("report_infeasible", ("no",))), "actor"),)
 WAITED = ((LOOK, Decision(Action("noop")), "actor"),)
 
