@@ -84,11 +84,11 @@ def _read(path: Path) -> Lifted:
     """The program in a file, or of an episode. Raises ValueError or ActionError."""
     from agents.lifting import lift, parse_lifted
     from agents.program import compile_program
-    from trajectories.store import Store, StoreError
+    from trajectories.store import StoreError, episode_in
 
     if path.is_dir():
         try:
-            episode = Store(path.parent).load(path.name)
+            _, episode = episode_in(path)
         except StoreError as error:
             raise ValueError(str(error)) from error
         steps = [(step.observation, step.decision, step.by) for step in episode.steps]
@@ -111,10 +111,11 @@ def _read(path: Path) -> Lifted:
 def _application(path: Path, lifted: Lifted) -> str | None:
     """What it began with on a desktop, which may be nothing; None where it began on a page."""
     from tools.x11.applications import DESKTOP
-    from trajectories.store import Store
+    from trajectories.store import episode_in
 
     if path.is_dir():
-        where = Store(path.parent).load(path.name).looks[0].url
+        _, episode = episode_in(path)
+        where = episode.looks[0].url
     else:
         first = lifted.program.steps[0]
         where = DESKTOP if str(first).startswith('goto("app:') else ""

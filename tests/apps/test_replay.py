@@ -121,3 +121,4 @@ def test_wrong_use_is_told(tmp_path: Path, capsys: Any) -> None:
         assert main(["replay", str(file), *more]) == 2
         assert says in capsys.readouterr().err
     assert main(["replay", str(tmp_path)]) == 2 and main(["replay", str(tmp_path / "gone")]) == 2
+    assert "is no episode's folder" in capsys.readouterr().err and [*tmp_path.iterdir()] == [file]
