@@ -129,6 +129,7 @@ ACTIONS: dict[str, Spec] = {
     ),
 }
 
+LARGEST = 1e9  # of a number: what is larger is no distance or time, and may be no float either
 FINAL = frozenset({"send_msg_to_user", "report_infeasible"})  # an episode ends with one of these
 
 
@@ -272,7 +273,7 @@ def _value(node: ast.expr, kind: Kind, spec: Spec) -> Value:
 
 
 def _number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 def named(node: ast.Call) -> Named:

@@ -65,6 +65,8 @@ BAD = [
     "mouse_path([1, 2, 'a', 4])",
     "scroll(0, 1, 2, 3)",
     "scroll(0, '400')",
+    "scroll(0, -1e999)",
+    "noop(" + "9" * 400 + ")",
     "select_option(1, [1])",
     "explode(1)",
     "click(1); click(2)",
