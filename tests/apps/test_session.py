@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -251,3 +254,18 @@ async def test_each_site_has_files_of_its_own() -> None:
         made = [await places._place(argparse.Namespace(url=url), stack) for url in urls]
     folders = [Path(place.files) for place in made]
     assert folders[0] == folders[1] and len({*folders}) == 4 and all(f.is_dir() for f in folders)
+
+
+def test_what_is_typed_before_a_question_is_no_answer_to_it() -> None:
+    """Not even where it waits in the terminal because nothing was read yet, as in a chat with one task."""
+    ours, theirs = os.openpty()
+    ask = 'asyncio.run(Terminal(machine=False).line("allow this? ", fresh=True))'
+    code = f"import asyncio\nfrom apps.terminal import Terminal\nprint({ask})"
+    os.write(ours, b"y\n")
+    with subprocess.Popen([sys.executable, "-c", code], stdin=theirs, stdout=subprocess.PIPE) as asked:
+        assert asked.stdout is not None
+        assert asked.stdout.read(len("allow this?")) == b"allow this?"
+        os.write(ours, b"no\n")
+        assert asked.stdout.read().split() == [b"no"]
+    os.close(ours)
+    os.close(theirs)
