@@ -139,6 +139,7 @@ class Session:
             return self._not_begun(task, str(error))
 
     async def _done(self, task: str) -> dict[str, Any]:
+        from agents.prompts import GOAL
         from apps.kept import keep
         from trajectories.store import StoreError
 
@@ -164,6 +165,8 @@ class Session:
         typed = self.kind == "chat" and self.terminal.interactive and self.args.task is None
         if not typed:  # else it stands right above
             self.terminal.say(f"{'task':>8}  {task}", "bold")
+        if len(task) > GOAL:
+            self.terminal.say(f"only the first {GOAL} of its {len(task)} characters are read", "bold red")
         self._picture(self.observation)
         with span("task", task, model=self.model, page=self.observation.url) as root:
             result, timings = await self._work(task)

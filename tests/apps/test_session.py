@@ -127,6 +127,16 @@ async def test_a_screenshot_that_cannot_be_kept_ends_nothing(
     assert "screenshot not kept: Not a directory" in capsys.readouterr().err
 
 
+async def test_a_task_that_is_too_long_to_be_read_whole_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """A person would not know otherwise that its end, such as a "do not", is not heard."""
+
+    async def team(*given: Any, **more: Any) -> TeamResult:
+        return DONE
+
+    await session(Page(), Typing(), team).do("Sort the notes. " * 50 + "Do not delete any.")
+    assert "only the first 600 of its 818 characters are read" in capsys.readouterr().err
+
+
 async def test_json_has_what_was_done_before_all_ends(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
