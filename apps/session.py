@@ -1,7 +1,7 @@
 """A session at the terminal: a page, who works on it, the person who watches, approves and takes over.
 
 Every task is kept as an episode under the state folder, beside it its screenshots and the files that its
-scripts have left. Ctrl-C hands over to the person, a second one quits.
+scripts have left. Ctrl-C hands over to the person (of a program's run it is the end), a second one quits.
 
 Not covered: who works (`chat.py` has the team, `replay.py` a program), where (`places.py`), and a browser of
 the person's own.
@@ -44,8 +44,8 @@ HELP = 'type an action such as "Save" click(5), or: look, undo, continue, stop'
 
 
 class Interrupt:
-    """Ctrl-C: while the team works the first one hands over; while a new task is `awaited` the first one says
-    how to leave; any other one quits.
+    """Ctrl-C: while the team works the first one hands over, or ends the task where nobody could take over;
+    while a new task is `awaited` the first one says how to leave; any other one quits.
 
     `acts` is told when the team begins to act, and when the person has the wheel or a question to answer.
     """
@@ -55,6 +55,7 @@ class Interrupt:
         self.acts: Callable[[bool], None] = lambda acting: None
         self._terminal = terminal
         self._working = self.awaited = False
+        self.hands_over = False
         self._main = asyncio.current_task()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -88,7 +89,8 @@ class Interrupt:
     def _pressed(self, number: int) -> None:
         if number == signal.SIGINT and self.working and not self.event.is_set():
             self.event.set()
-            self._terminal.say("handing over … (Ctrl-C again quits)")
+            does = "handing over" if self.hands_over else "stopping"
+            self._terminal.say(f"{does} … (Ctrl-C again quits)")
         elif number == signal.SIGINT and self.awaited:
             self.awaited = False
             self._terminal.again("Ctrl-C again, or quit, leaves")
@@ -125,6 +127,10 @@ class Session:
     _begun: int = 0  # tasks
     _keeping: asyncio.Task[None] | None = None
     _tracing: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        """A program can't go on from where a person leaves it."""
+        self.interrupt.hands_over = self.terminal.interactive and self.kind == "chat"
 
     @property
     def env(self) -> Discreet:
@@ -278,11 +284,12 @@ class Session:
         # A page's own start, wherever that has led since; on a desktop what is in front.
         on_desktop = self.place.home.startswith("app:")
         home = self.observation.url if on_desktop else self.place.home
-        what = "desktop" if on_desktop else "browser"
+        what = f"hands the {'desktop' if on_desktop else 'browser'} over to you"
+        what = what if self.interrupt.hands_over else "stops it"
         policy = replace(self.policy, home=origin(home), careful=self.place.own)
         while True:
             self.interrupt.working = True
-            with self.terminal.working(f"working; Ctrl-C hands the {what} over to you"):
+            with self.terminal.working(f"working; Ctrl-C {what}"):
                 result = await self.team(
                     task,
                     self.trail,
@@ -308,7 +315,7 @@ class Session:
                 spent[2] + result.seconds,
             ]
             self.observation = result.final
-            if result.outcome != "interrupted" or not self.terminal.interactive or self.kind == "replay":
+            if result.outcome != "interrupted" or not self.interrupt.hands_over:
                 break
             goes_on = await self._hand_over(steps, timings)
             if not goes_on:
@@ -386,8 +393,8 @@ class Session:
         if not self.terminal.interactive:
             self.terminal.say(f"nobody is here to approve {what}; run it again with --yes to allow it", "red")
             return False
-        question = "  allow this? [y/N, or Ctrl-C and do it yourself] "
-        return (await self._answered(question)).lower() in ("y", "yes")
+        yourself = ", or Ctrl-C and do it yourself" if self.interrupt.hands_over else ""
+        return (await self._answered(f"  allow this? [y/N{yourself}] ")).lower() in ("y", "yes")
 
     async def _ask(self, question: str) -> str:
         """The person's answer to a question of the team, which they have just been shown."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -72,11 +74,11 @@ class Typing(Terminal):
         return self.typed.pop(0) if self.typed else None
 
 
-def session(page: Environment, terminal: Terminal, team: Callable[..., Any]) -> Session:
+def session(page: Environment, terminal: Terminal, team: Callable[..., Any], kind: Any = "chat") -> Session:
     args = argparse.Namespace(yes=False, max_steps=5, task=None, json=True, command="chat")
     trail = Trail(Discreet(page), lambda: 0)
     place = places.Place("http://desk/", "http://desk/", "desk", "files")
-    return Session(args, terminal, Interrupt(terminal), trail, LOOK, place, Rules(), team, "none")
+    return Session(args, terminal, Interrupt(terminal), trail, LOOK, place, Rules(), team, "none", kind)
 
 
 async def test_what_breaks_down_ends_the_task_and_not_the_session(
@@ -211,6 +213,22 @@ async def test_what_a_person_does_by_hand_is_seen(
     printed = capsys.readouterr().err
     assert 'button "Sort!" [1]' in printed and "Sort!!" not in printed
     assert ['button "Sort" [1]' in begun_on[0], 'button "Sort!!" [1]' in begun_on[1]] == [True, True]
+
+
+async def test_a_run_of_a_program_is_not_handed_over(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C ends it, and says no more than that."""
+
+    async def team(*given: Any, interrupt: asyncio.Event, **more: Any) -> TeamResult:
+        signal.raise_signal(signal.SIGINT)
+        await interrupt.wait()
+        return replace(DONE, outcome="interrupted", reason="you interrupted")
+
+    terminal = Typing()
+    terminal.interactive = True
+    at = session(Page(), terminal, team, kind="replay")
+    assert (await at.do("Sort the notes"))["outcome"] == "interrupted"
+    printed = capsys.readouterr().err
+    assert "stopping … (Ctrl-C again quits)" in printed and "over" not in printed
 
 
 async def test_a_dialog_left_open_does_not_hold_up_the_next_task(tmp_path: Path, chromium_path: str) -> None:
