@@ -88,6 +88,11 @@ def endpoint_for(role: Role, default: Endpoint | None) -> Endpoint:
     return default
 
 
+def stated(role: Role) -> bool:
+    """Whether the environment names an endpoint for the role, be it for all of them or half of one."""
+    return any(os.environ.get(name) for name in (f"SHOPFLOOR_{role.upper()}_URL", "SHOPFLOOR_MODEL_URL"))
+
+
 def by_proxy(url: str) -> bool:
     """Whether a proxy of the environment may be taken, which can't reach a server on this machine."""
     return urlsplit(url).hostname not in LOOPBACK

@@ -55,8 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from agents.clients import endpoint_for, stated
     from apps.terminal import Terminal
 
+    if stated("actor"):
+        endpoint_for("actor", None)  # half a setting is an error before anything starts
     try:
         lifted = _read(Path(args.what))
         if not args.url and args.app is None:
@@ -203,12 +206,12 @@ class Later:
 
     async def _start(self) -> ModelPolicy:
         from agents.actor import ModelPolicy
-        from agents.clients import EndpointUnset, endpoint_for
+        from agents.clients import endpoint_for, stated
         from apps.local_server import local_model
 
-        try:
+        if stated("actor"):
             endpoint = endpoint_for("actor", None)
-        except EndpointUnset:
+        else:
             endpoint = await self._stack.enter_async_context(local_model(settings.load().model))
         policy = ModelPolicy(endpoint)
         self._stack.push_async_callback(policy.close)
