@@ -170,13 +170,13 @@ class ChatModel:
         except (openai.OpenAIError, ValueError, RecursionError) as error:  # a body that is no completion
             raise ModelDown(f"{where} does not answer as a chat endpoint does: {str(error)[:200]}") from error
         try:  # the client does not validate: a body may be any JSON
-            texts = tuple(choice.message.content or "" for choice in answer.choices)
+            texts = tuple(str(choice.message.content or "") for choice in answer.choices)
             usage = answer.usage
             asked = int(usage.prompt_tokens or 0) if usage else 0
             answered = int(usage.completion_tokens or 0) if usage else 0
             sure = getattr(answer.choices[0], "confidence", None)  # beyond OpenAI's: the server is ours
             confidence = float(sure) if isinstance(sure, int | float) else None
-            return Reply(str(texts[0]), asked, answered, texts, confidence)
+            return Reply(texts[0], asked, answered, texts, confidence)
         except (AttributeError, TypeError, ValueError, OverflowError, IndexError) as error:
             raise ModelDown(
                 f"{where} does not answer as a chat endpoint does; its URL usually ends in /v1"

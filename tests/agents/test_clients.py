@@ -93,6 +93,15 @@ async def test_confidence_where_the_server_tells_it(told: bytes, kept: float | N
     assert decision.valid and decision.confidence == kept
 
 
+async def test_an_answer_that_is_no_text_is_babble() -> None:
+    """Some servers send content in parts; whatever it is, it is read as text, in a sample too."""
+    with ScriptedServer(raw=b'{"choices": [{"message": {"content": ["noop()"]}}]}') as server:
+        policy = ModelPolicy(Endpoint(server.url, "m"))
+        found, _ = await policy.sample("Wait", Observation("http://a/", "A", (10, 10)), [], 2, 0.7)
+        await policy.close()
+    assert found == []
+
+
 async def test_nobody_listening_is_said_plainly() -> None:
     """A dead endpoint names itself and what to mend."""
     with ScriptedServer() as server:
