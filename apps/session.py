@@ -147,6 +147,7 @@ class Session:
     async def _done(self, task: str) -> dict[str, Any]:
         from agents.prompts import GOAL
         from apps.kept import keep
+        from training.experiment import TrialError
         from trajectories.store import StoreError
 
         self._named = task
@@ -189,7 +190,10 @@ class Session:
         good = result.outcome == "done"
         if self.trial is not None and result.outcome in ("done", "not done"):  # else the person ended it
             trial, session = self.trial
-            await asyncio.to_thread(trial.record, session, ident, "reviewer", good)
+            try:
+                await asyncio.to_thread(trial.record, session, ident, "reviewer", good)
+            except TrialError as error:
+                self.terminal.say(f"{'':>8}  not counted in the trial: {error}", "bold red")
         self.terminal.say(f"{result.outcome:>8}  {result.reason}", "bold green" if good else "bold red")
         tokens = f"{result.prompt_tokens} + {result.completion_tokens} tokens"
         self.terminal.say(f"{'':>8}  {len(result.steps)} steps, {tokens}, {result.seconds:.1f} s", "dim")

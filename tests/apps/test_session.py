@@ -31,6 +31,7 @@ from tools.environment import Environment, EnvironmentDown, Start
 from tools.observation import Box, Element, Observation, Table
 from tools.rules import Rules
 from tools.secrets import Discreet
+from training.experiment import begin
 
 FIELD = Element(1, "textbox", "PIN", Box(0, 0, 9, 9))
 LOOK = Observation("http://desk/", "Desk", (99, 99), (FIELD,))
@@ -127,6 +128,23 @@ async def test_a_screenshot_that_cannot_be_kept_ends_nothing(
     said = await session(Page(), Typing(), team).do("First")
     assert said["outcome"] == "done" and said["episode"] is not None
     assert "screenshot not kept: Not a directory" in capsys.readouterr().err
+
+
+async def test_a_trial_that_cannot_be_written_ends_nothing(
+    _own_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is said, and the task is done and kept all the same; so it is of a person's word."""
+
+    async def team(*given: Any, **more: Any) -> TeamResult:
+        return DONE
+
+    at = session(Page(), Typing(), team)
+    at.trial = (begin("1", "2", 0.5), "session")
+    (_own_home / "ab.db").write_bytes(b"garbage" * 999)
+    said = await at.do("First")
+    assert said["outcome"] == "done" and said["episode"] is not None
+    assert "not counted in the trial" in capsys.readouterr().err
+    assert "ab.db can't be used (file is not a database)" in await commands.answer(at, {}, "/no")
 
 
 async def test_a_task_that_is_too_long_to_be_read_whole_is_said(capsys: pytest.CaptureFixture[str]) -> None:
