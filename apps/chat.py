@@ -85,6 +85,8 @@ def converse(args: argparse.Namespace, opened: Opening, parts: str) -> int:
 def _misused(args: argparse.Namespace) -> str | None:
     if args.task is not None and not args.task.strip():
         return 'the task is empty; write one, such as "Open the settings"'
+    if any("\ud800" <= c <= "\udfff" for c in args.task or ""):  # bytes that Python could not read
+        return "the task is no UTF-8; type it again, or mend the terminal's LANG"
     if args.task is None and args.json and sys.stdin.isatty():
         return "--json needs a TASK, or tasks on stdin"
     return places.misused(args)
