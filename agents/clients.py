@@ -88,6 +88,11 @@ def endpoint_for(role: Role, default: Endpoint | None) -> Endpoint:
     return default
 
 
+def stated(role: Role) -> bool:
+    """Whether the environment names an endpoint for the role, be it for all of them or half of one."""
+    return any(os.environ.get(name) for name in (f"SHOPFLOOR_{role.upper()}_URL", "SHOPFLOOR_MODEL_URL"))
+
+
 def by_proxy(url: str) -> bool:
     """Whether a proxy of the environment may be taken, which can't reach a server on this machine."""
     return urlsplit(url).hostname not in LOOPBACK
@@ -162,17 +167,17 @@ class ChatModel:
             raise ModelDown(f"{where} can't be reached; start it, or mend SHOPFLOOR_MODEL_URL") from error
         except openai.APIStatusError as error:
             raise ModelDown(f"{where} answered {error.status_code}: {_mend(error)}") from error
-        except (openai.OpenAIError, ValueError) as error:  # a body that is no JSON, or no completion
+        except (openai.OpenAIError, ValueError, RecursionError) as error:  # a body that is no completion
             raise ModelDown(f"{where} does not answer as a chat endpoint does: {str(error)[:200]}") from error
         try:  # the client does not validate: a body may be any JSON
-            texts = tuple(choice.message.content or "" for choice in answer.choices)
+            texts = tuple(str(choice.message.content or "") for choice in answer.choices)
             usage = answer.usage
             asked = int(usage.prompt_tokens or 0) if usage else 0
             answered = int(usage.completion_tokens or 0) if usage else 0
             sure = getattr(answer.choices[0], "confidence", None)  # beyond OpenAI's: the server is ours
             confidence = float(sure) if isinstance(sure, int | float) else None
-            return Reply(str(texts[0]), asked, answered, texts, confidence)
-        except (AttributeError, TypeError, ValueError, IndexError) as error:
+            return Reply(texts[0], asked, answered, texts, confidence)
+        except (AttributeError, TypeError, ValueError, OverflowError, IndexError) as error:
             raise ModelDown(
                 f"{where} does not answer as a chat endpoint does; its URL usually ends in /v1"
             ) from error

@@ -189,11 +189,13 @@ class Job:
                 await self.act(step.goal)
                 if step.goal is None:
                     return True
+                if self.steps[-1][1].action.name == "report_infeasible":
+                    return False  # what follows was written for a page that it does not lead to
                 continue
             match await self._found(step, program.values):
                 case Action() as action:
-                    await self.do(Decision(action, str(step)), "program")
-                    if action.final:
+                    done = await self.do(Decision(action, str(step)), "program")
+                    if done and action.final:
                         return True
                 case "over":
                     return False
@@ -214,8 +216,8 @@ class Job:
             if (action := self._placed(step, values)) is not None:
                 return action
             decision = await self._healed(step)
-            await self.do(decision, "actor")
-            if decision.valid and decision.action.final:
+            done = await self.do(decision, "actor")
+            if done and decision.action.final:
                 return "over"
             if decision.action.name == step.name and self._placed(step, values) is None:
                 return "healed"
@@ -250,12 +252,13 @@ class Job:
                 self.actor.decide(part or self.goal, self.observation, self.history[begun:])
             )
             self.spent(decision.prompt_tokens, decision.completion_tokens)
-            await self.do(decision, "actor", since)
-            if decision.action.final and decision.valid:
+            done = await self.do(decision, "actor", since)
+            if done and decision.action.final:
                 return
 
-    async def do(self, decision: Decision, by: Who, since: float | None = None) -> None:
-        """One step: policy, approval, action, record. Raises Over when the job can't go on."""
+    async def do(self, decision: Decision, by: Who, since: float | None = None) -> bool:
+        """One step: policy, approval, action, record; whether it was done, failed or not, and not kept from
+        being so. Raises Over when the job can't go on."""
         since = time.monotonic() if since is None else since
         if self.interrupt.is_set():
             raise Over("interrupted", "you interrupted")
@@ -263,11 +266,12 @@ class Job:
             raise Over("not done", f"{self.max_steps} steps were not enough")
         before, action = self.observation, decision.action
         if not decision.valid:
-            return self._babbled(decision, by, since)
+            self._babbled(decision, by, since)
+            return False
         with span("action", str(action), by=by, page=before.url) as this:
             if not await self._allowed(action):
                 this.failed = "not done"
-                return
+                return False
             self.on_event(Event(by, "does", str(action), before))
             # A step once begun is finished and recorded, interrupted or not: the page has changed.
             after = before if action.final else await in_time(self.env.step(action))
@@ -277,6 +281,7 @@ class Job:
             self._invalid = 0
             self.on_event(Event(by, "looks", after.error or after.url, after))
             self._watch(before, action, by)
+        return True
 
     async def judged(self, action: Action) -> Verdict:
         """What policy and rails say to an action on this page."""

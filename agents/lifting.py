@@ -21,12 +21,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import regex
+
 from agents.program import Act, Program, parse_line
 from tools.actions import Action, ActionError, Named, Value, quote
 from tools.observation import Element, Observation
 
 GOAL = "# goal: "
 INSIDE = '[^"]+'  # what stands in quotes
+SECONDS = 0.5  # for a goal to be compared
 VALUE = re.compile(r"# (\w+): (\".*\")")
 
 
@@ -60,7 +63,10 @@ class Lifted:
                 quoted = pieces[at - 1].endswith('"') and pieces[at + 1].startswith('"')
                 pattern += f"(?P<v{names.index(piece)}>{INSIDE if quoted else '.+?'})"
                 seen.add(piece)
-        found = re.fullmatch(pattern, " ".join(goal.split()), re.IGNORECASE)
+        try:
+            found = regex.fullmatch(pattern, " ".join(goal.split()), regex.IGNORECASE, timeout=SECONDS)
+        except TimeoutError:  # many values, with nothing between them that tells where one ends
+            return None
         if found is None or seen != set(names):
             return None
         return {name: found[f"v{at}"] for at, name in enumerate(names)}

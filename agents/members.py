@@ -23,6 +23,7 @@ from agents.job import Job, Over, Stalled
 from agents.lifting import parse_lifted
 from agents.policies import Decision
 from agents.program import WHOLE, Ask, Program, Script
+from agents.prompts import GOAL
 from agents.reviewer import NoVerdict, Reviewer
 from agents.script import run_script
 from agents.spans import Span, span
@@ -86,9 +87,8 @@ class Desk:
                 except ActionError as error:  # of another version, with other actions
                     job.say("memory", f"a program from {hit.source} can't be read: {error}")
                     continue
-                values = (
-                    lifted.fit(shorten(job.goal, 600)) if hit.source == site_of(job.observation.url) else None
-                )
+                here = hit.source == site_of(job.observation.url)
+                values = lifted.fit(shorten(job.goal, GOAL)) if here else None
                 if values is not None and not self.replay:
                     self.replay = lifted.filled(values)
                 text = f"# {lifted.said({})}\n{lifted.filled({})}"  # as the coder has learnt to read it

@@ -78,16 +78,14 @@ async def _answer(job: Job, text: str) -> tuple[Any, bool]:
         case ast.Call(func=ast.Name(id="act")):
             return await _acted(job, text), False
     action = from_call(call)
-    if any("\ud800" <= c <= "\udfff" for c in str(action)):
-        raise ActionError(f"{text[:80]}: half a character can't be typed")
     if any(isinstance(target, int) for target in action.targets):
         raise ActionError(f'{text[:80]}: give targets by role and name, such as click(button("Save"))')
     try:
         action = job.observation.labelled(action)
     except KeyError as error:
         raise ActionError(str(error.args[0])) from error
-    await job.do(Decision(action, text), "script")
-    if job.observation.error and not action.final:
+    done = await job.do(Decision(action, text), "script")
+    if job.observation.error and not (done and action.final):
         raise ActionError(job.observation.error)
     return None, action.final
 

@@ -36,7 +36,7 @@ from agents.lifting import lift, parse_lifted
 from agents.members import ActorAgent, CoderAgent, Desk, ReviewerAgent
 from agents.policies import Decision
 from agents.program import Program, compile_program
-from agents.prompts import Role
+from agents.prompts import GOAL, Role
 from agents.reviewer import Reviewer
 from agents.spans import span
 from tools.actions import quote
@@ -162,7 +162,7 @@ def remember(memory: Memory, goal: str, result: TeamResult) -> int:
     program = compile_program(result.steps, result.final) if result.outcome == "done" else None
     if program is None or not _says(program, goal):
         return 0
-    lifted, site = lift(shorten(goal, 600), program), site_of(result.final.url)
+    lifted, site = lift(shorten(goal, GOAL), program), site_of(result.final.url)
     known = memory.program(lifted.goal, site)
     if known is not None and parse_lifted(known).program == lifted.program:
         lifted = parse_lifted(known)  # the same, but for the values of the first time

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -86,6 +85,8 @@ def converse(args: argparse.Namespace, opened: Opening, parts: str) -> int:
 def _misused(args: argparse.Namespace) -> str | None:
     if args.task is not None and not args.task.strip():
         return 'the task is empty; write one, such as "Open the settings"'
+    if any("\ud800" <= c <= "\udfff" for c in args.task or ""):  # bytes that Python could not read
+        return "the task is no UTF-8; type it again, or mend the terminal's LANG"
     if args.task is None and args.json and sys.stdin.isatty():
         return "--json needs a TASK, or tasks on stdin"
     return places.misused(args)
@@ -142,14 +143,14 @@ async def _start(
     opening: Opening,
 ) -> tuple[Session, dict[Role, Endpoint]]:
     """Bring up everything at the same time; the session, and who plays which role."""
-    from agents.clients import ROLES, endpoint_for
+    from agents.clients import ROLES, endpoint_for, stated
     from tools.memory import Memory
     from training.experiment import running
     from training.registry import resolve
 
     chosen, policy = settings.load(), rules.load()
-    stated = [role for role in ROLES if _own_endpoint(role)]
-    for role in stated:
+    own = [role for role in ROLES if stated(role)]
+    for role in own:
         endpoint_for(role, None)  # half a setting is an error before anything starts
     memory = Memory(settings.home() / "memory")
     stack.callback(memory.close)
@@ -158,7 +159,7 @@ async def _start(
         stack.callback(warming.cancel)
 
     async def models() -> Endpoint | None:
-        if len(stated) == len(ROLES):
+        if len(own) == len(ROLES):
             return None
         from apps.local_server import local_model
 
@@ -167,7 +168,7 @@ async def _start(
 
     # While two models are compared, whose it is follows from the session.
     ident = uuid.uuid4().hex
-    local = not chosen.model and len(stated) < len(ROLES)
+    local = not chosen.model and len(own) < len(ROLES)
     trial = await asyncio.to_thread(running) if local else None
 
     async with asyncio.TaskGroup() as group:
@@ -187,10 +188,6 @@ async def _start(
     at.trace = chosen.trace
     at.trial = (trial, ident) if trial else None
     return at, endpoints
-
-
-def _own_endpoint(role: str) -> bool:
-    return bool(os.environ.get(f"SHOPFLOOR_{role.upper()}_URL") or os.environ.get("SHOPFLOOR_MODEL_URL"))
 
 
 def _warm(memory: Memory) -> None:

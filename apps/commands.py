@@ -31,11 +31,12 @@ async def answer(at: Session, endpoints: Mapping[Role, Endpoint], line: str) -> 
         return f"no /{word}; " + await _help(at, endpoints, "")
     from agents.clients import ModelDown
     from tools.memory import MemoryDown
+    from training.experiment import TrialError
     from trajectories.store import StoreError
 
     try:
         return await COMMANDS[word][0](at, endpoints, rest.strip())
-    except (ModelDown, MemoryDown, StoreError, EnvironmentDown, ActionError) as error:
+    except (ModelDown, MemoryDown, StoreError, TrialError, EnvironmentDown, ActionError) as error:
         return str(error)
 
 

@@ -42,12 +42,9 @@ def judge(folder: Path, right: bool) -> bool:
     """Note a person's verdict in a stored episode; returns what it was before. Raises StoreError."""
     from training.experiment import person_says
     from trajectories.feedback import judged
-    from trajectories.store import Store, StoreError
+    from trajectories.store import episode_in
 
-    if not (folder / "episode.json").is_file():
-        raise StoreError(f"{folder} is no episode's folder")
-    store = Store(folder.parent)
-    episode = store.load(folder.name)
+    store, episode = episode_in(folder)
     store.replace(judged(episode, right))
-    person_says(folder.name, right)
+    person_says(episode.id, right)
     return episode.outcome.success

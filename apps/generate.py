@@ -96,14 +96,14 @@ def run(args: argparse.Namespace) -> int:
 @contextmanager
 def _model_at_hand() -> Iterator[None]:
     """The actor's endpoint as it is set, or else the local model, set so that forked steps find it too."""
-    from agents.clients import EndpointUnset, endpoint_for
+    from agents.clients import EndpointUnset, endpoint_for, stated
     from apps.local_server import local_model
     from tools import settings
 
     try:
         endpoint_for("actor", None)
     except EndpointUnset:
-        if any(os.environ.get(f"SHOPFLOOR_{role}_URL") for role in ("ACTOR", "MODEL")):
+        if stated("actor"):
             raise  # half of one is a mistake
     else:
         yield

@@ -122,12 +122,13 @@ def explain(error: BaseException) -> tuple[int, str] | None:
     from agents.clients import EndpointUnset, ModelDown
     from tools.environment import EnvironmentDown
     from tools.memory import MemoryDown
+    from training.experiment import TrialError
     from training.registry import NoModel
     from trajectories.store import StoreError
 
     if isinstance(error, settings.SettingsError | EndpointUnset | NoModel):
         return 2, str(error)
-    if isinstance(error, EnvironmentDown | ModelDown | MemoryDown | StoreError):
+    if isinstance(error, EnvironmentDown | ModelDown | MemoryDown | StoreError | TrialError):
         return 1, str(error)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         place = error.filename or settings.home_path()

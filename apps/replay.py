@@ -55,8 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from agents.clients import endpoint_for, stated
     from apps.terminal import Terminal
 
+    if stated("actor"):
+        endpoint_for("actor", None)  # half a setting is an error before anything starts
     try:
         lifted = _read(Path(args.what))
         if not args.url and args.app is None:
@@ -84,11 +87,11 @@ def _read(path: Path) -> Lifted:
     """The program in a file, or of an episode. Raises ValueError or ActionError."""
     from agents.lifting import lift, parse_lifted
     from agents.program import compile_program
-    from trajectories.store import Store, StoreError
+    from trajectories.store import StoreError, episode_in
 
     if path.is_dir():
         try:
-            episode = Store(path.parent).load(path.name)
+            _, episode = episode_in(path)
         except StoreError as error:
             raise ValueError(str(error)) from error
         steps = [(step.observation, step.decision, step.by) for step in episode.steps]
@@ -111,10 +114,11 @@ def _read(path: Path) -> Lifted:
 def _application(path: Path, lifted: Lifted) -> str | None:
     """What it began with on a desktop, which may be nothing; None where it began on a page."""
     from tools.x11.applications import DESKTOP
-    from trajectories.store import Store
+    from trajectories.store import episode_in
 
     if path.is_dir():
-        where = Store(path.parent).load(path.name).looks[0].url
+        _, episode = episode_in(path)
+        where = episode.looks[0].url
     else:
         first = lifted.program.steps[0]
         where = DESKTOP if str(first).startswith('goto("app:') else ""
@@ -202,12 +206,12 @@ class Later:
 
     async def _start(self) -> ModelPolicy:
         from agents.actor import ModelPolicy
-        from agents.clients import EndpointUnset, endpoint_for
+        from agents.clients import endpoint_for, stated
         from apps.local_server import local_model
 
-        try:
+        if stated("actor"):
             endpoint = endpoint_for("actor", None)
-        except EndpointUnset:
+        else:
             endpoint = await self._stack.enter_async_context(local_model(settings.load().model))
         policy = ModelPolicy(endpoint)
         self._stack.push_async_callback(policy.close)

@@ -1,7 +1,7 @@
 """A session at the terminal: a page, who works on it, the person who watches, approves and takes over.
 
 Every task is kept as an episode under the state folder, beside it its screenshots and the files that its
-scripts have left. Ctrl-C hands over to the person, a second one quits.
+scripts have left. Ctrl-C hands over to the person (of a program's run it is the end), a second one quits.
 
 Not covered: who works (`chat.py` has the team, `replay.py` a program), where (`places.py`), and a browser of
 the person's own.
@@ -25,6 +25,7 @@ from apps.undo import Trail, Undone
 from tools import secrets, settings
 from tools.actions import Action, ActionError
 from tools.environment import EnvironmentDown
+from tools.guard import dialog_box
 
 if TYPE_CHECKING:
     from agents.job import Event, Request
@@ -38,12 +39,13 @@ if TYPE_CHECKING:
     from tools.secrets import Discreet
     from training.experiment import Trial
 
+DIALOGS = 5  # that a page may open one after the other
 HELP = 'type an action such as "Save" click(5), or: look, undo, continue, stop'
 
 
 class Interrupt:
-    """Ctrl-C: while the team works the first one hands over; while a new task is `awaited` the first one says
-    how to leave; any other one quits.
+    """Ctrl-C: while the team works the first one hands over, or ends the task where nobody could take over;
+    while a new task is `awaited` the first one says how to leave; any other one quits.
 
     `acts` is told when the team begins to act, and when the person has the wheel or a question to answer.
     """
@@ -53,6 +55,7 @@ class Interrupt:
         self.acts: Callable[[bool], None] = lambda acting: None
         self._terminal = terminal
         self._working = self.awaited = False
+        self.hands_over = False
         self._main = asyncio.current_task()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -86,7 +89,8 @@ class Interrupt:
     def _pressed(self, number: int) -> None:
         if number == signal.SIGINT and self.working and not self.event.is_set():
             self.event.set()
-            self._terminal.say("handing over … (Ctrl-C again quits)")
+            does = "handing over" if self.hands_over else "stopping"
+            self._terminal.say(f"{does} … (Ctrl-C again quits)")
         elif number == signal.SIGINT and self.awaited:
             self.awaited = False
             self._terminal.again("Ctrl-C again, or quit, leaves")
@@ -124,6 +128,10 @@ class Session:
     _keeping: asyncio.Task[None] | None = None
     _tracing: asyncio.Task[None] | None = None
 
+    def __post_init__(self) -> None:
+        """A program can't go on from where a person leaves it."""
+        self.interrupt.hands_over = self.terminal.interactive and self.kind == "chat"
+
     @property
     def env(self) -> Discreet:
         """The browser without its secrets; what is done in it goes through `trail`."""
@@ -137,7 +145,9 @@ class Session:
             return self._not_begun(task, str(error))
 
     async def _done(self, task: str) -> dict[str, Any]:
+        from agents.prompts import GOAL
         from apps.kept import keep
+        from training.experiment import TrialError
         from trajectories.store import StoreError
 
         self._named = task
@@ -147,11 +157,10 @@ class Session:
         started = datetime.now(UTC)
         ident = f"{self.kind}-{started:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:6]}"
         self._folder, self._looks = settings.home() / self.kind / ident, 0
-        self._folder.mkdir(parents=True)
         with self.terminal.working("getting ready …"):
             await self.settled()
             if self._begun:
-                self.observation = await self.trail.step(Action("goto", (self.place.home,)))
+                await self._back_home()
                 if self.observation.error and not self.place.home.startswith("app:"):
                     return self._not_begun(task, f"back to the start: {self.observation.error}")
             else:
@@ -159,9 +168,12 @@ class Session:
                 self.observation = await self.trail.observe()
         self._begun += 1
         self.trail.did.clear()
+        self.last = None  # should it break down, a yes or no is none to the task before
         typed = self.kind == "chat" and self.terminal.interactive and self.args.task is None
         if not typed:  # else it stands right above
             self.terminal.say(f"{'task':>8}  {task}", "bold")
+        if len(task) > GOAL:
+            self.terminal.say(f"only the first {GOAL} of its {len(task)} characters are read", "bold red")
         self._picture(self.observation)
         with span("task", task, model=self.model, page=self.observation.url) as root:
             result, timings = await self._work(task)
@@ -169,7 +181,7 @@ class Session:
         goal = result.goal or task
         of = {"model": self.model, "started": started.isoformat(), "max_steps": self.args.max_steps}
         site = self.place.site
-        self.observation, self.last, episode = result.final, None, None
+        self.observation, episode = result.final, None
         try:
             episode = await asyncio.to_thread(keep, self.kind, ident, site, goal, result, timings, **of)
             self.last = goal, result, episode
@@ -178,7 +190,10 @@ class Session:
         good = result.outcome == "done"
         if self.trial is not None and result.outcome in ("done", "not done"):  # else the person ended it
             trial, session = self.trial
-            await asyncio.to_thread(trial.record, session, ident, "reviewer", good)
+            try:
+                await asyncio.to_thread(trial.record, session, ident, "reviewer", good)
+            except TrialError as error:
+                self.terminal.say(f"{'':>8}  not counted in the trial: {error}", "bold red")
         self.terminal.say(f"{result.outcome:>8}  {result.reason}", "bold green" if good else "bold red")
         tokens = f"{result.prompt_tokens} + {result.completion_tokens} tokens"
         self.terminal.say(f"{'':>8}  {len(result.steps)} steps, {tokens}, {result.seconds:.1f} s", "dim")
@@ -208,6 +223,16 @@ class Session:
             "files": [str(path.absolute()) for path in result.files],
             "not_approved": asdict(result.terms) if result.terms else None,
         }
+
+    async def _back_home(self) -> None:
+        """Where tasks begin, past the dialogs that the one before has left open: a page waits for their
+        answer, which is no then."""
+        for _ in range(DIALOGS):
+            self.observation = await self.trail.step(Action("goto", (self.place.home,)))
+            left = self.observation.error and dialog_box(self.observation) is not None
+            if not left or self.place.home.startswith("app:"):
+                return
+            await self.trail.step(Action("keyboard_press", ("Escape",)))
 
     def _not_begun(self, task: str, why: str) -> dict[str, Any]:
         self.interrupt.working = False
@@ -263,11 +288,12 @@ class Session:
         # A page's own start, wherever that has led since; on a desktop what is in front.
         on_desktop = self.place.home.startswith("app:")
         home = self.observation.url if on_desktop else self.place.home
-        what = "desktop" if on_desktop else "browser"
+        what = f"hands the {'desktop' if on_desktop else 'browser'} over to you"
+        what = what if self.interrupt.hands_over else "stops it"
         policy = replace(self.policy, home=origin(home), careful=self.place.own)
         while True:
             self.interrupt.working = True
-            with self.terminal.working(f"working; Ctrl-C hands the {what} over to you"):
+            with self.terminal.working(f"working; Ctrl-C {what}"):
                 result = await self.team(
                     task,
                     self.trail,
@@ -293,7 +319,7 @@ class Session:
                 spent[2] + result.seconds,
             ]
             self.observation = result.final
-            if result.outcome != "interrupted" or not self.terminal.interactive or self.kind == "replay":
+            if result.outcome != "interrupted" or not self.interrupt.hands_over:
                 break
             goes_on = await self._hand_over(steps, timings)
             if not goes_on:
@@ -371,8 +397,8 @@ class Session:
         if not self.terminal.interactive:
             self.terminal.say(f"nobody is here to approve {what}; run it again with --yes to allow it", "red")
             return False
-        question = "  allow this? [y/N, or Ctrl-C and do it yourself] "
-        return (await self._answered(question)).lower() in ("y", "yes")
+        yourself = ", or Ctrl-C and do it yourself" if self.interrupt.hands_over else ""
+        return (await self._answered(f"  allow this? [y/N{yourself}] ")).lower() in ("y", "yes")
 
     async def _ask(self, question: str) -> str:
         """The person's answer to a question of the team, which they have just been shown."""
@@ -405,10 +431,15 @@ class Session:
         self.terminal.event(event)
 
     def _picture(self, observation: Observation) -> None:
-        """Keep the screenshot."""
-        if observation.screenshot is not None:
+        """Keep the screenshot, where that can be: on a full disk the work goes on."""
+        if observation.screenshot is None:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
             (self._folder / f"step-{self._looks:02}.png").write_bytes(observation.screenshot)
-            self._looks += 1
+        except OSError as error:
+            return self.terminal.say(f"{'':>8}  screenshot not kept: {error.strerror}", "bold red")
+        self._looks += 1
 
 
 def _short(path: Path) -> Path:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import termios
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.status import Status
@@ -121,6 +122,9 @@ class Terminal:
             self.console.print(_plain(prompt), end="", style="bold", markup=False)
 
     async def _line(self, prompt: str, fresh: bool) -> str | None:
+        if fresh and self.interactive:
+            with suppress(termios.error):  # the terminal is gone
+                termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)  # what nobody has read yet
         if self._lines is None:
             self._lines = asyncio.Queue()
             loop = asyncio.get_running_loop()

@@ -129,6 +129,7 @@ ACTIONS: dict[str, Spec] = {
     ),
 }
 
+LARGEST = 1e9  # of a number: what is larger is no distance or time, and may be no float either
 FINAL = frozenset({"send_msg_to_user", "report_infeasible"})  # an episode ends with one of these
 
 
@@ -227,7 +228,10 @@ def from_call(node: ast.expr, label: str | None = None) -> Action:
     if len(node.args) > len(names) or given != names[: len(given)] or len(given) < spec.least:
         raise ActionError(f"{name} takes ({', '.join(names)}), such as {spec.example}")
     kinds = dict(spec.params)
-    return Action(name, tuple(_value(values[n], kinds[n], spec) for n in given), label)
+    action = Action(name, tuple(_value(values[n], kinds[n], spec) for n in given), label)
+    if any("\ud800" <= c <= "\udfff" for c in str(action)):
+        raise ActionError(f"{ast.unparse(node)[:80]}: half a character can't be typed")
+    return action
 
 
 def _split_label(text: str) -> tuple[str | None, str]:
@@ -269,7 +273,7 @@ def _value(node: ast.expr, kind: Kind, spec: Spec) -> Value:
 
 
 def _number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 def named(node: ast.Call) -> Named:

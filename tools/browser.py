@@ -43,7 +43,7 @@ from tools import clipboard, drawn
 from tools.acting import ACTION_SECONDS, Acting, why
 from tools.actions import Action, quote
 from tools.chromium import LAUNCH_ARGS, find_chromium
-from tools.elements import INIT, Elements, Look
+from tools.elements import INIT, Elements, Look, whole
 from tools.environment import ActionFailed, EnvironmentDown, Start, origin
 from tools.observation import Box, Element, Observation, Table, shorten
 from tools.secrets import painted_over
@@ -502,7 +502,7 @@ class BrowserEnvironment(Acting):
             self._spawn(dialog.accept())  # whoever leaves has decided to
             return
         self._dialogs.append(dialog)
-        self._answer = dialog.default_value
+        self._answer = whole(dialog.default_value)
         self._interrupt.set()
 
     def _requested(self, request: Request) -> None:
@@ -650,7 +650,7 @@ class BrowserEnvironment(Acting):
                     break
             leaving = None
             await reader.quiet(STILL_SECONDS * 1000)
-        tabs = tuple([await p.title() or p.url for p in self._pages]) if len(self._pages) > 1 else ()
+        tabs = tuple([whole(await p.title()) or p.url for p in self._pages]) if len(self._pages) > 1 else ()
         if look.url != self._good and self._context is not None and not look.url.startswith("chrome"):
             self._cookies = list(await self._context.cookies())
             self._good = look.url
@@ -698,7 +698,7 @@ class BrowserEnvironment(Acting):
         last = self._last
         width, height = self._start.viewport
         box = Box(0, 0, width, height)
-        elements = [Element(None, "dialog", dialog.message, box), Element(1, "button", "OK", box)]
+        elements = [Element(None, "dialog", whole(dialog.message), box), Element(1, "button", "OK", box)]
         if dialog.type != "alert":
             elements.append(Element(2, "button", "Cancel", box))
         if dialog.type == "prompt":
@@ -719,7 +719,7 @@ class BrowserEnvironment(Acting):
         return seen
 
     def _with(self, seen: Observation, error: str | None, restarted: bool = False) -> Observation:
-        self._last = replace(seen, error=error, restarted=restarted or seen.restarted)
+        self._last = replace(seen, error=whole(error), restarted=restarted or seen.restarted)
         return self._last
 
     # ---- acting ------------------------------------------------------------------------------------------

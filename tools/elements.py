@@ -165,7 +165,7 @@ class Elements:
         owners = [await self._owner(f) for f in children]
         reader = await self.reader(frame)
         asked = {"frames": owners, "ignore": self.ignore, "area": area, "limit": MAX_ELEMENTS}
-        got = await reader.evaluate("(r, asked) => r.read(asked)", asked)
+        got = whole(await reader.evaluate("(r, asked) => r.read(asked)", asked))
         versions.append((reader, got["version"]))
         focused = Located(frame, reader, got["focused"]) if got["focused"] >= 0 else None
         found = _Reading(got["hidden"], focused)
@@ -192,7 +192,7 @@ class Elements:
         """The tables of every frame, off screen too. Raises Playwright's Error when the page goes away."""
         found = []
         for frame in self.page.frames:
-            for table in await (await self.reader(frame)).evaluate("r => r.tables()"):
+            for table in whole(await (await self.reader(frame)).evaluate("r => r.tables()")):
                 found.append(Table(table["caption"], tuple(table["head"]), tuple(map(tuple, table["rows"]))))
         return found
 
@@ -231,6 +231,19 @@ class Elements:
                 return str(over)
             frame = frame.parent_frame
         return ""
+
+
+def whole(said: Any) -> Any:
+    """What a page answered, less halves of characters: pages have them, as has a name that was cut in the
+    middle of an emoji, and no prompt, log or file takes them."""
+    match said:
+        case str() if not said.isascii():
+            return said.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        case list():
+            return [whole(part) for part in said]
+        case dict():
+            return {name: whole(part) for name, part in said.items()}
+    return said
 
 
 def _origin(frame: Frame, page: str) -> str:

@@ -93,7 +93,10 @@ def assess(action: Action, observation: Observation, goal: str, rules: Rules = B
     secret, or an address, themselves. What is refused here stays refused, whatever the rules say.
     """
     verdict = _assess(action, observation, goal, rules)
-    where = _at(_shortcut(action, observation) or _acted_on(action, observation), observation)
+    if action.name == "goto" and verdict.decision != "refuse":  # what leads there is ruled by who is there
+        where = origin(_address_there(str(action.args[0]), observation))
+    else:
+        where = _at(_shortcut(action, observation) or _acted_on(action, observation), observation)
     ruling = rules.ruling(where, verdict.kind)
     if ruling is None or verdict.decision in (ruling, "refuse") or action.final:
         return verdict
@@ -127,9 +130,8 @@ def _assess(action: Action, observation: Observation, goal: str, rules: Rules) -
 
 
 def _address(url: str, observation: Observation, goal: str, rules: Rules) -> Verdict:
-    written = re.sub(r"[\t\r\n]", "", url.strip()).replace("\\", "/")  # as browsers read it
     try:
-        there = urlsplit(urljoin(observation.url, re.sub(r"^/{2,}", "//", written)))
+        there = urlsplit(_address_there(url, observation))
         where = origin(there.geturl())
     except ValueError:
         return Verdict("read", "refuse", f"{shorten(url)} is no address")
@@ -149,6 +151,12 @@ def _address(url: str, observation: Observation, goal: str, rules: Rules) -> Ver
     if there.hostname and re.search(rf"(?<![\w.-]){re.escape(there.hostname)}(?![\w-])", goal):
         return Verdict("read", "ask", f"it leaves this site for {there.netloc}, which the goal names")
     return Verdict("read", "refuse", f"it leaves this site for {there.netloc}")
+
+
+def _address_there(url: str, observation: Observation) -> str:
+    """Where an address leads from this page, as browsers read it. Raises ValueError for what is none."""
+    written = re.sub(r"[\t\r\n]", "", url.strip()).replace("\\", "/")
+    return urljoin(observation.url, re.sub(r"^/{2,}", "//", written))
 
 
 def _application(name: str, rules: Rules) -> Verdict:

@@ -15,7 +15,8 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
@@ -85,12 +86,12 @@ class Memory:
         pieces = chunks(text)
         if not pieces:
             raise NotText(f"{file} is empty")
-        with self._guard:
+        with self._index() as index:
             new = self._add(pieces, source, "document")
             now = {_id("document", source, piece) for piece in pieces}
-            old = self._chroma().get(where={"source": source}, include=[])["ids"]
+            old = index.get(where={"source": source}, include=[])["ids"]
             if gone := [i for i in old if i not in now]:
-                self._chroma().delete(gone)
+                index.delete(gone)
             return new
 
     def add_program(self, goal: str, site: str, program: str) -> bool:
@@ -99,29 +100,29 @@ class Memory:
         from langchain_core.documents import Document
 
         ident = _id("program", site, goal)
-        with self._guard:
-            known = self._chroma().get(ids=[ident], include=["metadatas"])["metadatas"]
+        with self._index() as index:
+            known = index.get(ids=[ident], include=["metadatas"])["metadatas"]
             again = bool(known) and known[0]["program"] == program
             worked = known[0].get("worked", 0) + 1 if again else 1
             meta = {"kind": "program", "source": site, "site": site, "program": program, "worked": worked}
-            self._chroma().add_documents([Document(goal, metadata=meta)], ids=[ident])
+            index.add_documents([Document(goal, metadata=meta)], ids=[ident])
             return not again
 
     def program(self, goal: str, site: str) -> str | None:
         """The program kept for just this goal on a site."""
-        with self._guard:
-            if not self.exists():
-                return None
-            known = self._chroma().get(ids=[_id("program", site, goal)], include=["metadatas"])["metadatas"]
+        if not self.exists():
+            return None
+        with self._index() as index:
+            known = index.get(ids=[_id("program", site, goal)], include=["metadatas"])["metadatas"]
             return str(known[0]["program"]) if known else None
 
     def retrieve(self, goal: str, page_url: str, k: int) -> list[Hit]:
         """The k nearest to the goal, best first; what comes from the page's site counts a little more."""
         site = site_of(page_url) if page_url else ""
-        with self._guard:
-            if not goal.strip() or not self.exists():
-                return []
-            found = self._chroma().similarity_search_with_score(goal, k=max(4 * k, 10))
+        if not goal.strip() or not self.exists():
+            return []
+        with self._index() as index:
+            found = index.similarity_search_with_score(goal, k=max(4 * k, 10))
         hits = [
             Hit(
                 _text(document.page_content, document.metadata),
@@ -136,10 +137,10 @@ class Memory:
 
     def entries(self) -> list[Hit]:
         """All there is, by kind and source; scores are 0."""
-        with self._guard:
-            if not self.exists():
-                return []
-            held = self._chroma().get(include=["documents", "metadatas"])
+        if not self.exists():
+            return []
+        with self._index() as index:
+            held = index.get(include=["documents", "metadatas"])
         pairs = zip(held["documents"], held["metadatas"], strict=True)
         hits = [
             Hit(_text(text, meta), meta["source"], meta["kind"], 0.0, meta.get("worked", 0))
@@ -153,9 +154,8 @@ class Memory:
 
     def warm(self) -> None:
         """Load what the first use would load, such as in a thread while something else starts."""
-        with self._guard:
-            if self.exists():
-                self._chroma()
+        if self.exists():
+            with self._index():
                 _embeddings().embed_query("warm")
 
     def close(self) -> None:
@@ -171,29 +171,35 @@ class Memory:
 
         site = source if kind == "program" else site_of(source) if "://" in source else ""
         by_id = {_id(kind, source, text): text for text in texts if text}
-        with self._guard:
-            known = set(self._chroma().get(ids=list(by_id), include=[])["ids"]) if by_id else set()
+        with self._index() as index:
+            known = set(index.get(ids=list(by_id), include=[])["ids"]) if by_id else set()
             new = {ident: text for ident, text in by_id.items() if ident not in known}
             if new:
                 meta = {"kind": kind, "source": source, "site": site}
                 documents = [Document(text, metadata=dict(meta)) for text in new.values()]
-                self._chroma().add_documents(documents, ids=list(new))
+                index.add_documents(documents, ids=list(new))
             return len(new)
 
-    def _chroma(self) -> Chroma:
-        if self._open is None:
-            self._take_lock()
+    @contextmanager
+    def _index(self) -> Iterator[Chroma]:
+        """Chroma's index, for one thread at a time. What fails in it, at its opening or later, as on a full
+        disk, is MemoryDown; the next time it is opened anew."""
+        with self._guard:
             try:
-                self._open = _open(self.path)
+                if self._open is None:
+                    self._take_lock()
+                    self._open = _open(self.path)
+                yield self._open
+            except MemoryDown:
+                raise
             except BaseException as error:  # Chroma's Rust half panics with a BaseException
                 self.close()
                 if isinstance(error, KeyboardInterrupt | SystemExit):
                     raise
                 raise MemoryDown(
                     f"memory at {self.path} is broken ({str(error)[:120]}); "
-                    "move that folder away to start afresh"
+                    "free some space there, or move that folder away to start afresh"
                 ) from error
-        return self._open
 
     def _take_lock(self) -> None:
         try:

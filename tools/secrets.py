@@ -13,12 +13,13 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 from urllib.parse import quote
 
 from tools.actions import Action
-from tools.environment import Environment, Hiding, Start, origin
+from tools.environment import Environment, EnvironmentDown, Hiding, Start, origin
 from tools.observation import Box, Element, Observation, Table
 from tools.settings import SITE_SECRET, SettingsError
 from tools.slots import SLOT
@@ -66,22 +67,21 @@ class Discreet:
             self.env.hides = self._spans
 
     async def reset(self, start: Start) -> Observation:
-        return self._hidden(await self.env.reset(start))
+        return await self._looked(self.env.reset(start))
 
     async def observe(self) -> Observation:
-        return self._hidden(await self.env.observe())
+        return await self._looked(self.env.observe())
 
     async def step(self, action: Action) -> Observation:
         typed = str(action.args[-1]) if action.name in TYPED and action.args else ""
         if not {*SLOT.findall(typed)} & {*self._given}:
-            return self._hidden(await self.env.step(action))
-        decided, now = self._seen, await self.env.observe()
-        if decided is None or _goes_to(action, decided) != _goes_to(action, now):
-            return self._hidden(
-                replace(now, error="the page changed before the secret was typed; look again")
-            )
+            return await self._looked(self.env.step(action))
+        decided, masked = self._seen, await self._looked(self.env.observe())
+        now = self._seen
+        if decided is None or now is None or _goes_to(action, decided) != _goes_to(action, now):
+            return replace(masked, error="the page changed before the secret was typed; look again")
         text = SLOT.sub(lambda slot: self._given.get(slot[1], slot[0]), typed)
-        return self._hidden(await self.env.step(Action(action.name, (*action.args[:-1], text), action.label)))
+        return await self._looked(self.env.step(Action(action.name, (*action.args[:-1], text), action.label)))
 
     async def tables(self) -> list[Table]:
         def rows(row: Sequence[str]) -> tuple[str, ...]:
@@ -102,6 +102,14 @@ class Discreet:
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Where in a text secrets stand."""
         return (match.span() for pattern in self._patterns.values() for match in pattern.finditer(text))
+
+    async def _looked(self, looking: Coroutine[Any, Any, Observation]) -> Observation:
+        """What is seen, without secrets; nor has it any what the place to work says of its own end, such as
+        an address."""
+        try:
+            return self._hidden(await looking)
+        except EnvironmentDown as error:
+            raise EnvironmentDown(self.masked(str(error))) from None
 
     def _hidden(self, seen: Observation) -> Observation:
         self._seen = seen

@@ -17,7 +17,7 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS outcomes (
 
 
 class TrialError(ValueError):
-    """No trial, one too many, or one that can't be; the message says what to do."""
+    """No trial, one too many, or one that can't be or be read; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -158,12 +158,14 @@ def _path() -> Path:
 
 @contextmanager
 def _open() -> Iterator[sqlite3.Connection]:
-    """The file, whose changes are kept if the block ends well."""
+    """The file, whose changes are kept if the block ends well. Raises TrialError where it can't be used."""
     home()
-    database = sqlite3.connect(_path(), timeout=WAIT)
     try:
-        database.executescript(TABLES)
-        with database:
-            yield database
-    finally:
-        database.close()
+        with closing(sqlite3.connect(_path(), timeout=WAIT)) as database:
+            database.executescript(TABLES)
+            with database:
+                yield database
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.Error as error:  # a full disk, another process that never ends, no database
+        raise TrialError(f"{_path()} can't be used ({error}); free some space, or move it away") from error

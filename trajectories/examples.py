@@ -91,18 +91,30 @@ def corrections(episode: Episode) -> dict[int, Action]:
     return found
 
 
+def exemplary(episode: Episode) -> set[int]:
+    """The numbers of the steps that an actor may imitate: of an episode that ended well, from where a person
+    took over, if one did, but for chance's, what was no action, and what only takes one back."""
+    if not episode.outcome.success or episode.policy == NEAR_MISS:
+        return set()
+    corrected = next((i for i, step in enumerate(episode.steps) if step.by == "person"), 0)
+    return {
+        number
+        for number, step in enumerate(episode.steps)
+        if number >= corrected and step.by != "random" and step.decision.valid
+        if step.decision.said != UNDO and step.decision.action.name != GAVE_UP
+    }
+
+
 def _actor(episode: Episode) -> Iterator[Example]:
     if "script" in episode.extra:
         return
     history: list[Action] = []
     instead: dict[str, str] = {**episode.extra.get("better", {})}
     instead |= {str(number): str(action) for number, action in corrections(episode).items()}
-    corrected = next((i for i, step in enumerate(episode.steps) if step.by == "person"), 0)
+    right = exemplary(episode)
     for number, step in enumerate(episode.steps):
         answer = instead.get(str(number))
-        right = episode.outcome.success and step.by != "random" and number >= corrected
-        right = right and step.decision.said != UNDO and step.decision.action.name != GAVE_UP
-        if answer is None and right and step.decision.valid:
+        if answer is None and number in right:
             answer = str(step.decision.action)
         if answer is not None:
             text = prompts.actor_text(episode.goal, step.observation, history)

@@ -12,6 +12,7 @@ from agents import prompts
 from tools.actions import parse
 from trajectories.dagger import answered
 from trajectories.episode import Episode, image_name
+from trajectories.examples import exemplary
 
 Row = dict[str, Any]
 
@@ -25,6 +26,7 @@ def preferences(episodes: Iterable[Episode]) -> Iterator[Row]:
     for episode in episodes:
         if "script" in episode.extra:
             continue  # nothing for an actor to imitate
+        exemplars = exemplary(episode)
         for number, step in enumerate(episode.steps):
             action = str(step.decision.action)
             look = step.observation
@@ -42,9 +44,9 @@ def preferences(episodes: Iterable[Episode]) -> Iterator[Row]:
                 worse = answered(step.decision)
                 if worse is not None and worse != parse(better):
                     yield row | {"chosen": better, "rejected": str(worse), "source": "oracle"}
-            elif episode.outcome.success:
+            elif number in exemplars:
                 right[f"{episode.task}\0{text}"] = action
-            elif step.by != "random":
+            elif not episode.outcome.success and step.by != "random" and step.decision.valid:
                 failed.append((f"{episode.task}\0{text}", row | {"rejected": action}))
     for key, row in failed:
         if key in right and parse(right[key]) != parse(row["rejected"]):

@@ -221,6 +221,15 @@ class Store:
                 shutil.rmtree(left, ignore_errors=True)
 
 
+def episode_in(folder: Path) -> tuple[Store, Episode]:
+    """The episode that a folder is, and the store that it lies in. Raises StoreError."""
+    folder = folder.resolve()
+    if not (folder / "episode.json").is_file():
+        raise StoreError(f"{folder} is no episode's folder")
+    store = Store(folder.parent)
+    return store, store.load(folder.name)
+
+
 def store_path(folder: Path) -> Path:
     """Where a folder's store is: its `episodes`, or itself. Raises OSError that says what to do."""
     if not folder.exists():

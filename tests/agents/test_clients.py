@@ -58,6 +58,12 @@ async def test_grammar_travels_only_where_the_endpoint_takes_it() -> None:
         (200, b"<html>not a model</html>", "does not answer as a chat endpoint"),
         (200, b'{"hello": "world"}', "does not answer as a chat endpoint"),
         (200, b'{"choices": "abc"}', "does not answer"),
+        (200, b"[" * 100_000, "does not answer as a chat endpoint"),
+        (
+            200,
+            b'{"choices": [{"message": {"content": ""}}], "usage": {"prompt_tokens": 1e999}}',
+            "does not answer",
+        ),
         (200, b"[]", "does not answer as a chat endpoint"),
         (200, b'{"choices": [{"nonsense": 1}]}', "does not answer"),
         (401, b'{"error": {"message": "bad key"}}', "mend the role's _KEY"),
@@ -85,6 +91,15 @@ async def test_confidence_where_the_server_tells_it(told: bytes, kept: float | N
         decision = await policy.decide("Wait", Observation("http://a/", "A", (10, 10)), [])
         await policy.close()
     assert decision.valid and decision.confidence == kept
+
+
+async def test_an_answer_that_is_no_text_is_babble() -> None:
+    """Some servers send content in parts; whatever it is, it is read as text, in a sample too."""
+    with ScriptedServer(raw=b'{"choices": [{"message": {"content": ["noop()"]}}]}') as server:
+        policy = ModelPolicy(Endpoint(server.url, "m"))
+        found, _ = await policy.sample("Wait", Observation("http://a/", "A", (10, 10)), [], 2, 0.7)
+        await policy.close()
+    assert found == []
 
 
 async def test_nobody_listening_is_said_plainly() -> None:

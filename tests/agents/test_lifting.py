@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from agents.lifting import lift, nearest, parse_lifted
@@ -60,6 +62,15 @@ def test_values_that_overlap_or_look_like_patterns() -> None:
     assert [a.args[1] for a in filled.actions] == [r"\1", '"q" {one}']
     same = lift("Type Ann in Annex.", parse_line('fill(textbox("N"), "Ann")'))
     assert same.goal == "Type {n} in Annex."
+
+
+def test_a_long_goal_with_no_end_to_any_value_is_another_soon() -> None:
+    """It can be read in so many ways that trying all of them would take minutes."""
+    row = lift("Enter a b c d e f.", parse_line("\n".join(f'fill(textbox("{c}"), "{c}")' for c in "abcdef")))
+    assert row.goal == "Enter {a} {b} {c} {d} {e} {f}." and row.fit("enter 1 2 3 4 5 6.") is not None
+    began = time.monotonic()
+    assert row.fit("Enter " + "word " * 110 + "please") is None
+    assert time.monotonic() - began < 10
 
 
 def test_it_is_kept_as_text() -> None:

@@ -415,6 +415,27 @@ async def test_a_goal_that_a_rail_forbids_is_not_worked_on(tmp_path: Path) -> No
     )
 
 
+async def test_a_last_word_that_a_rail_forbids_ends_nothing(tmp_path: Path) -> None:
+    """The actor is told and finds another; a task does not end as done by what was never said."""
+    (tmp_path / "config.yml").write_text("models: []\nrails:\n  output: {flows: [a]}\n")
+    (tmp_path / "rails.co").write_text(
+        'define flow a\n  if "4711" in $what\n    bot forbid\n    stop\n\ndefine bot forbid\n  "not aloud"\n'
+    )
+    for plan in ("act(goal)", 'act("find the code")'):
+        run = start({"plan:": [plan], "act:": ['send_msg_to_user("it is 4711")', DONE]})
+        result = await run.go("Find the code", rules=Rules(rails=tmp_path))
+        assert result.outcome == "done" and does(result) == [f"actor: {DONE}"]
+        assert "error: not allowed: the rail" in run.server.texts("act:")[1]
+
+
+async def test_a_part_that_cannot_be_done_ends_the_program() -> None:
+    """What follows it is not done on a page that it was not written for; nor is it said to be done."""
+    run = start({"plan:": ['act("open the safe")\nclick(button("Save"))'], "act:": [pick("Safe")]})
+    result = await run.go("Save it in the safe")
+    assert (result.outcome, result.reason) == ("not done", "the actor says it can't be done: no Safe here")
+    assert not run.env.done
+
+
 def tree(root: Span) -> list[str]:
     """Kind and name of each span, indented by its depth."""
     below = [f" {line}" for inner in root.inner for line in tree(inner)]

@@ -187,6 +187,7 @@ def test_a_dead_model_ends_clearly(notes: str, chromium_path: str) -> None:
     ("arguments", "says"),
     [
         ([""], "the task is empty"),
+        (["un caf\udce9"], "the task is no UTF-8"),
         (["x", "--url", "notes.html"], "write it as http"),
         (["x", "--max-steps", "0"], "--max-steps"),
     ],

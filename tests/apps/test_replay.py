@@ -104,7 +104,7 @@ def test_what_a_program_is_for_names_its_secrets() -> None:
     assert _goal(lifted, {}) == "Use {{password}}."
 
 
-def test_wrong_use_is_told(tmp_path: Path, capsys: Any) -> None:
+def test_wrong_use_is_told(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is no program, a value it has no place for, an episode that is none: 2 and a reason."""
     file = tmp_path / "p.txt"
     for text, more, says in (
@@ -121,3 +121,6 @@ def test_wrong_use_is_told(tmp_path: Path, capsys: Any) -> None:
         assert main(["replay", str(file), *more]) == 2
         assert says in capsys.readouterr().err
     assert main(["replay", str(tmp_path)]) == 2 and main(["replay", str(tmp_path / "gone")]) == 2
+    assert "is no episode's folder" in capsys.readouterr().err and [*tmp_path.iterdir()] == [file]
+    monkeypatch.setenv("SHOPFLOOR_ACTOR_URL", "http://a/v1")
+    assert main(["replay", str(file)]) == 2 and "SHOPFLOOR_ACTOR_MODEL is not" in capsys.readouterr().err

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agents.job import Event
 from agents.policies import Decision
 from agents.team import TeamResult
 from apps import chat, commands, places
@@ -24,6 +31,7 @@ from tools.environment import Environment, EnvironmentDown, Start
 from tools.observation import Box, Element, Observation, Table
 from tools.rules import Rules
 from tools.secrets import Discreet
+from training.experiment import begin
 
 FIELD = Element(1, "textbox", "PIN", Box(0, 0, 9, 9))
 LOOK = Observation("http://desk/", "Desk", (99, 99), (FIELD,))
@@ -67,11 +75,11 @@ class Typing(Terminal):
         return self.typed.pop(0) if self.typed else None
 
 
-def session(page: Environment, terminal: Terminal, team: Callable[..., Any]) -> Session:
+def session(page: Environment, terminal: Terminal, team: Callable[..., Any], kind: Any = "chat") -> Session:
     args = argparse.Namespace(yes=False, max_steps=5, task=None, json=True, command="chat")
     trail = Trail(Discreet(page), lambda: 0)
     place = places.Place("http://desk/", "http://desk/", "desk", "files")
-    return Session(args, terminal, Interrupt(terminal), trail, LOOK, place, Rules(), team, "none")
+    return Session(args, terminal, Interrupt(terminal), trail, LOOK, place, Rules(), team, "none", kind)
 
 
 async def test_what_breaks_down_ends_the_task_and_not_the_session(
@@ -80,7 +88,9 @@ async def test_what_breaks_down_ends_the_task_and_not_the_session(
     """A place that is gone for a while, then a store that can't be written: each is said, and the next task
     goes on; what a person asks in between is answered in words."""
 
-    async def team(*given: Any, **more: Any) -> TeamResult:
+    async def team(task: str, trail: Trail, *given: Any, **more: Any) -> TeamResult:
+        page.down = task == "Fourth"
+        await trail.observe()
         return DONE
 
     page = Page()
@@ -99,6 +109,52 @@ async def test_what_breaks_down_ends_the_task_and_not_the_session(
     assert (said["outcome"], said["episode"]) == ("done", None)
     assert "episode not kept: can't make the store" in capsys.readouterr().err
     assert "do a task first" in await commands.answer(at, {}, "/yes")  # there is none to judge
+    store.unlink()
+    assert (await at.do("First again"))["episode"] is not None
+    assert (await at.do("Fourth"))["reason"] == "the browser opens no tab"
+    assert "do a task first" in await commands.answer(at, {}, "/yes")  # nor the one before
+
+
+async def test_a_screenshot_that_cannot_be_kept_ends_nothing(
+    _own_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is said, and the task is done and kept all the same."""
+
+    async def team(*given: Any, on_event: Callable[[Event], None], **more: Any) -> TeamResult:
+        on_event(Event("actor", "looks", "http://desk/", replace(LOOK, screenshot=b"png")))
+        return DONE
+
+    (_own_home / "chat").write_text("in its place")
+    said = await session(Page(), Typing(), team).do("First")
+    assert said["outcome"] == "done" and said["episode"] is not None
+    assert "screenshot not kept: Not a directory" in capsys.readouterr().err
+
+
+async def test_a_trial_that_cannot_be_written_ends_nothing(
+    _own_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is said, and the task is done and kept all the same; so it is of a person's word."""
+
+    async def team(*given: Any, **more: Any) -> TeamResult:
+        return DONE
+
+    at = session(Page(), Typing(), team)
+    at.trial = (begin("1", "2", 0.5), "session")
+    (_own_home / "ab.db").write_bytes(b"garbage" * 999)
+    said = await at.do("First")
+    assert said["outcome"] == "done" and said["episode"] is not None
+    assert "not counted in the trial" in capsys.readouterr().err
+    assert "ab.db can't be used (file is not a database)" in await commands.answer(at, {}, "/no")
+
+
+async def test_a_task_that_is_too_long_to_be_read_whole_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """A person would not know otherwise that its end, such as a "do not", is not heard."""
+
+    async def team(*given: Any, **more: Any) -> TeamResult:
+        return DONE
+
+    await session(Page(), Typing(), team).do("Sort the notes. " * 50 + "Do not delete any.")
+    assert "only the first 600 of its 818 characters are read" in capsys.readouterr().err
 
 
 async def test_json_has_what_was_done_before_all_ends(
@@ -177,6 +233,44 @@ async def test_what_a_person_does_by_hand_is_seen(
     assert ['button "Sort" [1]' in begun_on[0], 'button "Sort!!" [1]' in begun_on[1]] == [True, True]
 
 
+async def test_a_run_of_a_program_is_not_handed_over(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C ends it, and says no more than that."""
+
+    async def team(*given: Any, interrupt: asyncio.Event, **more: Any) -> TeamResult:
+        signal.raise_signal(signal.SIGINT)
+        await interrupt.wait()
+        return replace(DONE, outcome="interrupted", reason="you interrupted")
+
+    terminal = Typing()
+    terminal.interactive = True
+    at = session(Page(), terminal, team, kind="replay")
+    assert (await at.do("Sort the notes"))["outcome"] == "interrupted"
+    printed = capsys.readouterr().err
+    assert "stopping … (Ctrl-C again quits)" in printed and "over" not in printed
+
+
+async def test_a_dialog_left_open_does_not_hold_up_the_next_task(tmp_path: Path, chromium_path: str) -> None:
+    """As the one is that the person has just said no to: it is dismissed, and what it was about not done."""
+    notes = tmp_path / "notes.html"
+    notes.write_text(
+        "<title>Notes</title><button onclick=\"confirm('Delete all?') && sure()\">Delete</button>"
+    )
+    begun_on: list[str] = []
+
+    async def team(task: str, trail: Trail, look: Observation, **more: Any) -> TeamResult:
+        begun_on.append(look.text())
+        return replace(DONE, outcome="refused", final=await trail.step(parse("click(1)")))
+
+    async with Browser() as browser:
+        at = session(browser.environment(), Typing(), team)
+        at.place = places.Place(notes.as_uri(), notes.as_uri(), "notes", "files")
+        at.observation = await at.trail.reset(Start(notes.as_uri()))
+        for task in ("First", "Second"):
+            assert (await at.do(task))["outcome"] == "refused"
+            assert 'dialog "Delete all?"' in at.observation.text()
+    assert begun_on[0] == begun_on[1]
+
+
 GAVE_UP = ((LOOK, Decision(Action("report_infeasible", ("no",))), "actor"),)
 WAITED = ((LOOK, Decision(Action("noop")), "actor"),)
 
@@ -206,3 +300,18 @@ async def test_each_site_has_files_of_its_own() -> None:
         made = [await places._place(argparse.Namespace(url=url), stack) for url in urls]
     folders = [Path(place.files) for place in made]
     assert folders[0] == folders[1] and len({*folders}) == 4 and all(f.is_dir() for f in folders)
+
+
+def test_what_is_typed_before_a_question_is_no_answer_to_it() -> None:
+    """Not even where it waits in the terminal because nothing was read yet, as in a chat with one task."""
+    ours, theirs = os.openpty()
+    ask = 'asyncio.run(Terminal(machine=False).line("allow this? ", fresh=True))'
+    code = f"import asyncio\nfrom apps.terminal import Terminal\nprint({ask})"
+    os.write(ours, b"y\n")
+    with subprocess.Popen([sys.executable, "-c", code], stdin=theirs, stdout=subprocess.PIPE) as asked:
+        assert asked.stdout is not None
+        assert asked.stdout.read(len("allow this?")) == b"allow this?"
+        os.write(ours, b"no\n")
+        assert asked.stdout.read().split() == [b"no"]
+    os.close(ours)
+    os.close(theirs)

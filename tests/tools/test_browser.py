@@ -133,6 +133,26 @@ async def test_text_that_nobody_can_see_is_left_out(env: BrowserEnvironment) -> 
         assert wanted in text
 
 
+async def test_halves_of_characters_are_none(browser: Browser, tmp_path: Path) -> None:
+    """A page that has some in its text, its title, a table and a dialog, and a name that is cut in the middle
+    of an emoji: what is seen can be sent to a model and written down."""
+    file = tmp_path / "halves.html"
+    file.write_text(
+        f"<meta charset=utf-8><button id=b></button><button>{'a' * 299}\U0001f600</button>"
+        "<table><td id=c></table><script>"
+        "document.title = 'T\\ud801'; b.textContent = 'half \\ud800'; c.textContent = '\\udc00';"
+        "b.onclick = () => alert('no \\ud83d')</script>"
+    )
+    env = browser.environment()
+    seen = await env.reset(Start(file.as_uri()))
+    assert (seen.title, seen.elements[0].name) == ("T\ufffd", "half \ufffd")
+    assert seen.elements[1].name == "a" * 299 + "\ufffd"
+    assert (await env.tables())[0].rows == (("\ufffd",),)
+    asked = await env.step(parse("click(1)"))
+    assert asked.elements[0].name == "no \ufffd" and (seen.text() + asked.text()).encode()
+    await env.close()
+
+
 async def test_frames_and_shadow_roots(env: BrowserEnvironment) -> None:
     """Nested frames (file pages are cross-origin here) and open shadow roots can be read and used."""
     seen = await env.reset(page("frames.html"))

@@ -1,5 +1,6 @@
 """Memory with the real embeddings and a real Chroma."""
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,23 @@ def test_one_process_at_a_time_and_broken_is_said(tmp_path: Path) -> None:
     (tmp_path / "b" / "chroma.sqlite3").write_bytes(b"garbage" * 999)
     with pytest.raises(MemoryDown, match="move that folder away"):
         Memory(tmp_path / "b").entries()
+
+
+def test_what_fails_after_opening_is_said_too(tmp_path: Path) -> None:
+    """A disk that fills up, or a database that is spoilt, while it is in use."""
+    memory = Memory(tmp_path / "m")
+    memory.add_note("one", "a")
+    with sqlite3.connect(tmp_path / "m" / "chroma.sqlite3") as spoilt:
+        spoilt.execute("DROP TABLE embedding_metadata")
+    for use in (
+        lambda: memory.retrieve("one", "", 1),
+        lambda: memory.add_note("two", "a"),
+        lambda: memory.add_program("goal", "a", "noop()"),
+        lambda: memory.program("goal", "a"),
+        memory.entries,
+    ):
+        with pytest.raises(MemoryDown, match="no such table|[Ff]ailed"):
+            use()
 
 
 def test_files_that_are_no_text_are_named(tmp_path: Path) -> None:

@@ -65,6 +65,14 @@ def test_what_is_written_goes_first(here: Path, text: str, built_in: str, writte
     assert assess(parse(text), PAGE, goal, replace(found, home="http://other")).decision == written
 
 
+def test_leaving_a_site_is_ruled_by_where_it_leads(here: Path) -> None:
+    """That a site may be read allows nothing elsewhere, though the goal names it and it is asked."""
+    here.write_text('["http://shop"]\nread = "approve"\n["http://bad.example"]\nread = "refuse"\n')
+    goal, found = "compare with http://other.example and http://bad.example", rules.load()
+    for address, decision in (("other.example", "ask"), ("bad.example", "refuse")):
+        assert assess(parse(f'goto("http://{address}/")'), PAGE, goal, found).decision == decision
+
+
 def test_the_file_is_found_as_settings_are(here: Path, _own_home: Path) -> None:
     """Working directory, then state folder; without one, nothing is changed."""
     assert rules.load() == rules.Rules()

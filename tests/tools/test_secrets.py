@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -12,7 +13,7 @@ from regex import fullmatch
 from tools import secrets
 from tools.actions import parse
 from tools.browser import Browser
-from tools.environment import Start
+from tools.environment import EnvironmentDown, Start
 from tools.grammar import action_regex
 from tools.guard import assess
 from tools.observation import Box, Element, Observation
@@ -74,6 +75,15 @@ UNLISTED = """<title>Shown</title><body style="margin:0; font:16px monospace"><p
 Bäume</b></button><input id=field aria-hidden=true><p id=plain aria-hidden=true>Nothing here</p>
 <iframe id=frame style="padding:7px" srcdoc="<p aria-hidden=true>Grün &amp; 7 Bäume</p><p>clear</p>"></iframe>
 <div style="height:3000px"></div>"""
+
+
+async def test_a_place_that_breaks_down_tells_none(page: str, chromium_path: str) -> None:
+    """Not even where it names the address that does not open."""
+    async with Browser() as browser:
+        discreet = secrets.Discreet(browser.environment())
+        discreet.give(secrets.named_in("{{password}}"))
+        with pytest.raises(EnvironmentDown, match=r"\?p=\{\{password\}\} does not open"):
+            await discreet.reset(Start(f"http://127.0.0.1:9/?p={quote(SECRET)}"))
 
 
 async def test_what_is_not_listed_is_painted_over_too(

@@ -127,3 +127,7 @@ def test_preferences_come_from_what_went_wrong() -> None:
         ('"A" click(1)', '"B" click(2)', "success")
     ]
     assert pairs[0]["text"].endswith("act:") and list(preferences(iter([good, good]))) == []
+    corrected = an_episode(
+        [("B", "m"), ("A", "person")], True
+    )  # what the person came to correct is not right
+    assert list(preferences(iter([corrected, an_episode([("A", "m")], False)]))) == []
