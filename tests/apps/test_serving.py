@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import shutil
 import threading
 import time
@@ -165,6 +167,10 @@ async def test_an_upstream_in_its_place(tiny_model: Path) -> None:
                 assert streamed.endswith("data: [DONE]\n\n") and ("yes" in streamed or "no" in streamed)
                 wrong = await http.post(address, json=asking(guided_regex="(?=a)"))
                 assert wrong.status_code == 400 and "held to" in wrong.text
+                odd = json.dumps(
+                    asking(top_p=math.inf, max_tokens=2)
+                )  # read by us as by many; theirs to judge
+                assert (await http.post(address, content=odd)).status_code == 200
             for name, status in (("theirs", 503), ("nobody", 503)):
                 with pytest.MonkeyPatch.context() as patch:
                     patch.setenv("SHOPFLOOR_UPSTREAM_KEY", KEY if name == "nobody" else "no-key-of-theirs")
