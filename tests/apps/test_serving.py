@@ -234,3 +234,8 @@ def test_others_need_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
         serve.run(parser.parse_args(["--host", "0.0.0.0", "--port", "0"]))
     with pytest.raises(SettingsError, match="--upstream-model"):
         serve.run(parser.parse_args(["--upstream", "http://127.0.0.1:1/v1"]))
+    for wrong in ("gpu:8000", "http://[gpu", "http://gpu:800000/v1", "ftp://gpu/v1"):
+        with pytest.raises(SettingsError, match="write an address"):
+            serve.run(parser.parse_args(["--upstream", wrong, "--upstream-model", "m"]))
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--port", "70000"])
