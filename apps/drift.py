@@ -149,13 +149,14 @@ def _reference(folder: Path | None) -> Reference:
 
 
 def _newest(store: Store, steps: int, windows: int) -> Iterator[list[Episode]]:
-    """The newest whole windows, oldest first; only their episodes are read."""
+    """The newest whole windows, oldest first; only their episodes are read, and damaged ones left out."""
     from eval.drift import windows as cut
     from trajectories.catalogue import Catalogue
 
     rows = (row for row in Catalogue(store).rows() if row.result != "broken" and row.steps)
     for window in list(cut(rows, steps))[-windows:]:
-        yield [store.load(row.id) for row in window]
+        if whole := [store.load(row.id) for row in window if store.fault(row.id) is None]:
+            yield whole
 
 
 def _show(found: list[Drift], steps: int) -> None:
