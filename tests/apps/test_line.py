@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from apps.line import runner, stages
 from apps.line.clean import clean
@@ -216,6 +217,14 @@ def test_other_schedulers_know_the_same_stages() -> None:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "STAGES"
     ]
     assert named == STAGES
+
+
+def test_the_nightly_workflow_kills_the_line() -> None:
+    """Its step of that name has the files with those tests: `-m slow` on others would pass as well."""
+    (job,) = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())["jobs"].values()
+    (run,) = [step["run"] for step in job["steps"] if step.get("name") == "Killed at each stage"]
+    told = "".join((ROOT / word).read_text() for word in run.split() if word.endswith(".py"))
+    assert "def test_killed_in_the_middle_of_each_stage" in told and "though_one_is_killed" in told
 
 
 @pytest.mark.slow
