@@ -205,11 +205,11 @@ def settle(trial: Trial) -> Answer:
     if told["winner"] is None:
         return 1, said(told) + "; let it go on", told
     champion = registry.alias(registry.CHAMPION) or "released"
-    if champion != trial.first:
+    if champion not in (trial.first, told["winner"]):
         raise TrialError(
             f"the champion is {champion} now, and {trial.first} was compared; end this one: shopfloor ab stop"
         )
-    if told["winner"] == trial.second:
+    if told["winner"] != champion:  # it is already where this was killed after crowning
         interval = f"95 % at all times {told['low']:+.1%} to {told['high']:+.1%}"
         registry.crown(trial.second, f"better in an A/B trial: {told['difference']:+.1%} ({interval})")
     trial.end(told["winner"])
