@@ -8,8 +8,9 @@
 
 A session keeps its model. Outcomes come from the reviewer (every task of the chat), from checkers (`ab try`)
 and from people (`/yes`, `/no`, `shopfloor feedback`), whose word counts most. Programs that serve models
-themselves ask `ab variant SESSION` and tell `ab record SESSION TASK yes|no`. It may be looked at and settled
-at any time: the test allows for that. Exit codes: 0 done; 1 not decided; 2 wrong use.
+themselves ask `ab variant SESSION` and tell `ab record SESSION TASK yes|no`. What is compared is sessions, by
+the share of their tasks that went well, for the tasks of one are not independent. It may be looked at and
+settled at any time: the test allows for that. Exit codes: 0 done; 1 not decided; 2 wrong use.
 
 Not covered: the test (`eval/sequential.py`), where outcomes are kept (`training/experiment.py`).
 """
@@ -86,13 +87,21 @@ def standing(trial: Trial) -> tuple[Sequential, dict[str, Any]]:
     from eval.sequential import Comparison
     from eval.statistics import wilson
 
-    outcomes = trial.outcomes()
-    found = Comparison(trial.share).after(outcomes)
+    outcomes, sessions = trial.outcomes(), trial.sessions()
+    found = Comparison(trial.share).after(sessions)
     variants = {}
     for second, name in ((False, trial.first), (True, trial.second)):
-        own = [success for which, success in outcomes if which == second]
+        tasks = [success for which, success in outcomes if which == second]
+        own = [success for which, success in sessions if which == second]
         low, high = wilson(sum(own), len(own))
-        variants[name] = {"n": len(own), "successes": sum(own), "low": low, "high": high}
+        variants[name] = {
+            "n": len(tasks),
+            "successes": sum(tasks),
+            "sessions": len(own),
+            "success": sum(own) / max(1, len(own)),
+            "low": low,
+            "high": high,
+        }
     winner = {"first": trial.first, "second": trial.second, None: None}[found.winner]
     return found, {
         "first": trial.first,
@@ -111,9 +120,10 @@ def said(told: dict[str, Any]) -> str:
     """Where a trial stands, in words."""
     lines = []
     for name, row in told["variants"].items():
-        share = row["successes"] / row["n"] if row["n"] else 0.0
-        interval = f"95 % {row['low']:.1%} to {row['high']:.1%}"
-        lines.append(f"{name}: {share:.1%} of {row['n']} tasks ({interval}, as if looked at once)")
+        interval = f"95 % {row['low']:.1%} to {row['high']:.1%}, as if looked at once"
+        lines.append(
+            f"{name}: {row['success']:.1%} ({interval}), {row['n']} tasks in {row['sessions']} sessions"
+        )
     interval = f"95 % at all times {told['low']:+.1%} to {told['high']:+.1%}"
     lines.append(f"{told['second']} less {told['first']}: {told['difference']:+.1%} ({interval})")
     lines.append(f"{told['winner']} is better" if told["winner"] else "not decided")
@@ -195,11 +205,11 @@ def settle(trial: Trial) -> Answer:
     if told["winner"] is None:
         return 1, said(told) + "; let it go on", told
     champion = registry.alias(registry.CHAMPION) or "released"
-    if champion != trial.first:
+    if champion not in (trial.first, told["winner"]):
         raise TrialError(
             f"the champion is {champion} now, and {trial.first} was compared; end this one: shopfloor ab stop"
         )
-    if told["winner"] == trial.second:
+    if told["winner"] != champion:  # it is already where this was killed after crowning
         interval = f"95 % at all times {told['low']:+.1%} to {told['high']:+.1%}"
         registry.crown(trial.second, f"better in an A/B trial: {told['difference']:+.1%} ({interval})")
     trial.end(told["winner"])

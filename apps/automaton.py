@@ -27,6 +27,8 @@ __all__ = ["Automata", "Automaton", "GrammarError", "Place", "State"]
 
 LONGEST = 1_000_000  # characters of an expression
 MAX_WORK = 300_000  # steps of making states in one generation, a second or two
+KEPT = 4_000_000  # characters of all expressions that are kept, and `STATE` for each state: about 300 MB
+STATE = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +136,11 @@ class Automaton:
         self.start = Place(self._state([self._todo(root, 0, None)]))
         if not self.start.state.accepts and self.start.state.ended:
             raise GrammarError("nothing can match the regular expression")
+
+    @property
+    def states(self) -> int:
+        """How many have been made."""
+        return len(self._states)
 
     def advance(self, place: Place, data: bytes) -> Place | None:
         """The place after these bytes, or None where no match can begin so."""
@@ -253,20 +260,25 @@ class Automaton:
 
 
 class Automata:
-    """The compiled expressions that were used last, each with `lead` before it."""
+    """The compiled expressions that were used last, each with `lead` before it, `size` and `KEPT` of them."""
 
     def __init__(self, size: int = 32, lead: str = "") -> None:
         self._size, self._lead = size, lead
         self._kept: OrderedDict[str, Automaton] = OrderedDict()
 
     def get(self, regex: str) -> Automaton:
+        """The automaton, with all of `MAX_WORK` before it."""
         automaton = self._kept.pop(regex, None)
-        if automaton is None or automaton.work > MAX_WORK // 2:
+        if automaton is None or STATE * automaton.states > KEPT // 4:
             automaton = Automaton(regex, self._lead)
+        automaton.work = 0
         self._kept[regex] = automaton
-        while len(self._kept) > self._size:
+        while len(self._kept) > self._size or (len(self._kept) > 1 and self._weight() > KEPT):
             self._kept.popitem(last=False)
         return automaton
+
+    def _weight(self) -> int:
+        return sum(len(regex) + STATE * automaton.states for regex, automaton in self._kept.items())
 
 
 def _within(ranges: Ranges, character: int) -> bool:

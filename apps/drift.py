@@ -103,6 +103,8 @@ def _unanswered(told: dict[str, Any]) -> list[str]:
 
 def keep(reference: Reference, store: Path, found: Sequence[Drift]) -> dict[str, Any]:
     """What `--json` prints; kept for others, but where there was nothing to see the last word stands."""
+    from trajectories.shards import write_json
+
     told = {
         "time": time.time(),
         "episodes": str(store),
@@ -111,10 +113,7 @@ def keep(reference: Reference, store: Path, found: Sequence[Drift]) -> dict[str,
         "windows": [drift.json() for drift in found],
     }
     if found:
-        path = settings.home() / "drift" / "last.json"
-        path.parent.mkdir(exist_ok=True)
-        path.with_suffix(".new").write_text(json.dumps(told))
-        path.with_suffix(".new").replace(path)
+        write_json(settings.home() / "drift" / "last.json", told)
     return told
 
 
@@ -149,13 +148,14 @@ def _reference(folder: Path | None) -> Reference:
 
 
 def _newest(store: Store, steps: int, windows: int) -> Iterator[list[Episode]]:
-    """The newest whole windows, oldest first; only their episodes are read."""
+    """The newest whole windows, oldest first; only their episodes are read, and damaged ones left out."""
     from eval.drift import windows as cut
     from trajectories.catalogue import Catalogue
 
     rows = (row for row in Catalogue(store).rows() if row.result != "broken" and row.steps)
     for window in list(cut(rows, steps))[-windows:]:
-        yield [store.load(row.id) for row in window]
+        if whole := [store.load(row.id) for row in window if store.fault(row.id) is None]:
+            yield whole
 
 
 def _show(found: list[Drift], steps: int) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from PIL import Image
 
 from apps.answer import Answer, Completion
-from apps.automaton import Automata, Automaton, GrammarError
+from apps.automaton import Automata, GrammarError
 from apps.batch import Batch, Cancelled, Kept, OnToken, Question, Seen
 from apps.tokens import Tokens
 from training.processors import load_processor, shrunk
@@ -142,7 +142,7 @@ class Engine:
 
     def answers(self, question: Question, on_token: OnToken | None) -> list[Answer]:
         """The question's `n` answers, nothing of them written yet. Raises GrammarError."""
-        automaton = self._automaton(question.regex)
+        automaton = None if question.regex is None else self._automata.get(question.regex)
         first = int.from_bytes(os.urandom(7), "big") if question.seed is None else question.seed
         return [
             Answer(
@@ -157,12 +157,6 @@ class Engine:
             )
             for index in range(question.n)
         ]
-
-    def _automaton(self, regex: str | None) -> Automaton | None:
-        automaton = None if regex is None else self._automata.get(regex)
-        if automaton:
-            automaton.work = 0
-        return automaton
 
     def _inputs(self, messages: Sequence[dict[str, Any]], images: Sequence[Image.Image]) -> Any:
         """The prompt as tensors."""

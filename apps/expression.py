@@ -21,6 +21,7 @@ from typing import Any
 LAST = 0x10FFFF
 SURROGATES = (0xD800, 0xDFFF)  # no UTF-8 for them
 TOKENS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[()|]", re.DOTALL)
+PART = 500  # characters of a part that is kept; what is longer is seldom met again, and takes too much memory
 LEVELS = 5  # of alternatives and groups, one in the other, that are taken apart: as deep as ours go
 Ranges = tuple[tuple[int, int], ...]
 
@@ -70,13 +71,16 @@ class Run:
     least: tuple[int, ...]
 
 
-@lru_cache(16384)
 def parsed(regex: str, first: bool = True, last: bool = True, levels: int = LEVELS) -> Run:
     """An expression's nodes. `first` and `last`: whether it begins and ends the whole, and may say so.
 
     Alternatives, and what is in a plain group, are parsed by themselves and kept: most of a page's
     expression stood in those of the pages before.
     """
+    return (_kept if len(regex) <= PART else _parsed)(regex, first, last, levels)
+
+
+def _parsed(regex: str, first: bool, last: bool, levels: int) -> Run:
     if levels and not re.match(r"\(\?[^:]", regex):  # flags are of all of it
         branches, groups = _outline(regex)
         if len(branches) > 1:
@@ -102,6 +106,9 @@ def parsed(regex: str, first: bool = True, last: bool = True, levels: int = LEVE
     if last and items and items[-1] == (op.AT, op.AT_END):
         items = items[:-1]
     return _compile(items, bool(tree.state.flags & re.DOTALL))
+
+
+_kept = lru_cache(16384)(_parsed)
 
 
 def _outline(regex: str) -> tuple[list[str], list[tuple[int, int, bool]]]:

@@ -93,6 +93,10 @@ def measure(tasks: list[str], model: str | None, limit: int | None) -> tuple[str
 
 
 def _at(endpoint: Endpoint, tasks: list[str], manager: Any, limit: int | None) -> Results:
+    from aiohttp import ClientError  # what lm-eval asks by
+
+    from agents.clients import ModelDown
+
     os.environ["OPENAI_API_KEY"] = endpoint.api_key
     where = {
         "base_url": f"{endpoint.base_url.rstrip('/')}/chat/completions",
@@ -101,7 +105,10 @@ def _at(endpoint: Endpoint, tasks: list[str], manager: Any, limit: int | None) -
         "max_retries": 3,
         "timeout": 600,
     }
-    return _evaluated("local-chat-completions", where, tasks, manager, limit, brief=endpoint.brief)
+    try:
+        return _evaluated("local-chat-completions", where, tasks, manager, limit, brief=endpoint.brief)
+    except (ClientError, TimeoutError) as error:
+        raise ModelDown(f"{endpoint.base_url} can't be asked: {error}") from error
 
 
 def _evaluated(

@@ -84,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
         )
         return 1
     samples = list(_samples(attempts))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(render(figures, samples), encoding="utf-8")
     if args.json:
         print(json.dumps(figures | {"out": str(args.out)}))

@@ -173,6 +173,7 @@ def rft(
     from training.sft import build_rows
     from training.tracking import start_run
     from trajectories.lessons import lessons
+    from trajectories.shards import write_json
 
     params = {
         **asdict(recipe),
@@ -216,7 +217,7 @@ def rft(
         result["ended"] = rounds.said(one)
     if model != start:
         result["version"] = register(model, {"seconds": seconds}, params)
-    finished.write_text(json.dumps(result, indent=1))
+    write_json(finished, result)
     return result
 
 
@@ -267,10 +268,10 @@ def named(start: str) -> str:
 
 def _same_run(out: Path, params: Mapping[str, Any]) -> None:
     """A folder goes on only with the run it holds. Raises ValueError."""
+    from trajectories.shards import write_json
+
     out.mkdir(parents=True, exist_ok=True)
     note = out / "run.json"
     if note.exists() and json.loads(note.read_text()) != json.loads(json.dumps(params)):
         raise ValueError(f"{out} holds another run; give --out a new folder, or delete it")
-    aside = note.with_suffix(".new")
-    aside.write_text(json.dumps(params, indent=1))
-    aside.rename(note)
+    write_json(note, params)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps.serving.gate import KEYS, Gate, keys_from_environment
 from apps.serving.limits import Limits
-from tools.settings import SettingsError, load
+from tools.settings import SettingsError, endpoint, load
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="M", help="a folder, champion, challenger or a version's number")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8000, metavar="P", help="0: a free one (default: 8000)")
+    parser.add_argument("--port", type=_port, default=8000, metavar="P", help="0: a free one (default: 8000)")
     parser.add_argument("--upstream", metavar="URL", help="answer by this OpenAI-compatible endpoint instead")
     parser.add_argument("--upstream-model", metavar="NAME", help="the model to ask for there")
     parser.add_argument("--batch", type=_count, default=16, metavar="N", help="answers at once (default: 16)")
@@ -60,6 +60,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no port; give one from 1 to 65535, or 0 for a free one"
+        )
     return int(text)
 
 
@@ -114,6 +122,11 @@ def _settle(args: argparse.Namespace) -> None:
     args.upstream_model = args.upstream_model or found.upstream_model
     if args.upstream and not args.upstream_model:
         raise SettingsError("name the upstream's model with --upstream-model")
+    try:
+        if args.upstream:
+            endpoint(args.upstream)
+    except ValueError as error:
+        raise SettingsError(f"--upstream {args.upstream} can't be used; {error}") from error
 
 
 def _desk(args: argparse.Namespace, keys: list[str]) -> tuple[Desk, str]:

@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 
@@ -100,12 +101,18 @@ class Tokens:
         return self._mask
 
     def neutral(self, message: dict[str, Any]) -> dict[str, Any]:
-        """The message with content as parts, and nothing in its text that the tokenizer takes for a mark."""
+        """The message with content as parts, and nothing in its text that the tokenizer takes for a mark.
+
+        Texts beside each other become one, as templates join them: halves of a mark would be one there.
+        """
         content = message["content"]
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
-        clean = [
-            p if p["type"] == "image" else {"type": "text", "text": self._plain(p["text"])} for p in parts
-        ]
+        clean: list[dict[str, str]] = []
+        for kind, own in groupby(parts, key=lambda part: part["type"]):
+            if kind == "image":
+                clean += own
+            else:
+                clean.append({"type": "text", "text": self._plain("".join(part["text"] for part in own))})
         return {"role": message["role"], "content": clean}
 
     def _plain(self, text: str) -> str:

@@ -226,11 +226,14 @@ def _table(reference: Reference, side: Sequence[Sample], *, own: bool) -> dict[s
         counts = [Counter(getattr(s, kind)) for s in side]
         for name in common:
             table[f"{kind}: {name}"] = [c[name] / max(1, c.total()) for c in counts]
-        table[f"{kind}: others"] = [1 - sum(c[n] for n in common) / max(1, c.total()) for c in counts]
+        table[f"{kind}: others"] = [
+            (c.total() - sum(c[n] for n in common)) / max(1, c.total()) for c in counts
+        ]
     likeness = (reference.goals if own else _embedded(side)) @ reference.goals.T
     if own:
         np.fill_diagonal(likeness, -1.0)  # a goal of the reference is not compared with itself
-    table["goal: distance to the nearest"] = (1 - likeness.max(axis=1)).tolist()
+    # Rounded: what is equal but for the last bits is no other distribution, though KS would call it one.
+    table["goal: distance to the nearest"] = (1 - likeness.max(axis=1)).round(4).tolist()
     return table
 
 

@@ -1,6 +1,6 @@
 """Which of two variants does better, asked after every outcome and still wrong no more often than `alpha`.
 
-    found = Comparison(share=0.5).after(outcomes)      # (variant is the second, success) in order of time
+    found = Comparison(share=0.5).after(outcomes)      # (variant is the second, its success) in order of time
     if found.winner: ...
 
 A fixed-sample test that is looked at again and again is wrong far more often than it says. This one bets:
@@ -17,7 +17,8 @@ propensity; the same authors and others, https://arxiv.org/abs/2210.10768).
 Of the packages for this, confseq 0.0.11 (2023) does not build here, expectation 0.6.1 wants Python 3.12, and
 savvi 0.3.1 brings a convex solver along for other tests.
 
-Not covered: more than two variants at once, and outcomes that depend on each other.
+Not covered: more than two variants at once, and outcomes that depend on each other: tasks of one session do,
+and one by one they decide several times as often as they may, so a session is one outcome.
 """
 
 from __future__ import annotations
@@ -61,8 +62,9 @@ class Comparison:
         if not 0 < self.share < 1:
             raise ValueError("both variants need a share of the sessions, between 0 and 1")
 
-    def after(self, outcomes: Sequence[tuple[bool, bool]]) -> Sequential:
-        """Where the comparison stands. An outcome is whether it is the second variant's, and a success."""
+    def after(self, outcomes: Sequence[tuple[bool, float]]) -> Sequential:
+        """Where the comparison stands. An outcome is whether it is the second variant's, and its success,
+        from 0 to 1."""
         scores = self.scores(outcomes)
         tried = np.linspace(-1, 1, GRID)
         # The capital for each difference tried: half bets that the truth is above it, half that it is below.
@@ -74,7 +76,7 @@ class Comparison:
         mean = float(scores.mean()) if len(scores) else 0.0
         return Sequential(len(scores), mean, max(-1.0, float(low)), min(1.0, float(high)))
 
-    def scores(self, outcomes: Sequence[tuple[bool, bool]]) -> Array:
+    def scores(self, outcomes: Sequence[tuple[bool, float]]) -> Array:
         """(n,): for each outcome a guess whose expectation is the difference, whatever came before."""
         second, success = np.array(outcomes, dtype=float).reshape(-1, 2).T
         before = np.concatenate([[0.0], np.cumsum(success)[:-1]]) if len(success) else success

@@ -22,7 +22,7 @@ def standard_error(successes: int, n: int) -> float:
     return math.sqrt(p * (1 - p) / n)
 
 
-def wilson(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
+def wilson(successes: float, n: int, z: float = 1.96) -> tuple[float, float]:
     """The Wilson score interval of a share (95 % by default): right near 0 and 1 too."""
     if n == 0:
         return 0.0, 1.0

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 SITE_SECRET = "SHOPFLOOR_SECRET_"  # and a name: what goals and sign-ins name as {{name}} (`secrets.py`)
 SECRETS = ("model_key", "coder_key", "reviewer_key", "actor_key", "teacher_key", "serve_keys", "upstream_key")
@@ -47,8 +48,14 @@ def _effort(text: str) -> str:
     return text
 
 
-def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
+def endpoint(text: str) -> str:
+    """The text, if it is an address of an endpoint. Raises ValueError."""
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets or a port that can't be
+        good = False
+    if not good:
         raise ValueError("write an address such as http://127.0.0.1:8000/v1")
     return text
 
@@ -75,26 +82,26 @@ class Settings:
     workers: int = _setting("roll-outs at once", _count, 2)
     effort: str = _setting("what a decision may cost: low, medium or high", _effort, "medium")
     model: str | None = _setting("a folder, champion, challenger, or a version's number")
-    model_url: str | None = _setting("an OpenAI-compatible endpoint for all roles", _url)
+    model_url: str | None = _setting("an OpenAI-compatible endpoint for all roles", endpoint)
     model_name: str | None = _setting("the model to ask for there")
     model_brief: bool = _setting("it was trained here and needs no instructions", _flag, False)
     model_grammar: bool = _setting("its server takes structured_outputs", _flag, False)
-    coder_url: str | None = _setting("the coder's own endpoint", _url)
+    coder_url: str | None = _setting("the coder's own endpoint", endpoint)
     coder_model: str | None = _setting("the coder's own model")
     coder_brief: bool = _setting("as model_brief", _flag, False)
     coder_grammar: bool = _setting("as model_grammar", _flag, False)
-    reviewer_url: str | None = _setting("the reviewer's own endpoint", _url)
+    reviewer_url: str | None = _setting("the reviewer's own endpoint", endpoint)
     reviewer_model: str | None = _setting("the reviewer's own model")
     reviewer_brief: bool = _setting("as model_brief", _flag, False)
     reviewer_grammar: bool = _setting("as model_grammar", _flag, False)
-    actor_url: str | None = _setting("the actor's own endpoint", _url)
+    actor_url: str | None = _setting("the actor's own endpoint", endpoint)
     actor_model: str | None = _setting("the actor's own model")
     actor_brief: bool = _setting("as model_brief", _flag, False)
     actor_grammar: bool = _setting("as model_grammar", _flag, False)
-    teacher_url: str | None = _setting("the endpoint that makes training data", _url)
+    teacher_url: str | None = _setting("the endpoint that makes training data", endpoint)
     teacher_model: str | None = _setting("the model to ask for there")
     upstream_url: str | None = _setting(
-        "the endpoint that `serve` answers by, instead of a model of ours", _url
+        "the endpoint that `serve` answers by, instead of a model of ours", endpoint
     )
     upstream_model: str | None = _setting("the model to ask for there")
     trace: str | None = _setting("keep each task's trace in MLflow: true, or a server's address", _trace)

@@ -83,13 +83,25 @@ class Trial:
     def outcomes(self) -> list[tuple[bool, bool]]:
         """Each task once, in the order they ended: whether `second` did it, and success by the word that
         counts most."""
+        return [(second, success) for _, second, success in self._tasks()]
+
+    def sessions(self) -> list[tuple[bool, float]]:
+        """Each session once, in the order of their first tasks: whether it was `second`'s, and the share of
+        its tasks that went well. A session's tasks share its model and its person, so they are one draw."""
+        found: dict[tuple[str, bool], list[bool]] = {}
+        for session, second, success in self._tasks():
+            found.setdefault((session, second), []).append(success)
+        return [(second, sum(own) / len(own)) for (_, second), own in found.items()]
+
+    def _tasks(self) -> list[tuple[str, bool, bool]]:
         with _open() as database:
             rows = database.execute(
-                "SELECT variant = ?, success, max(source) FROM outcomes AS o WHERE trial = ? GROUP BY task "
+                "SELECT session, variant = ?, success, max(source) FROM outcomes AS o WHERE trial = ? "
+                "GROUP BY task "
                 "ORDER BY (SELECT min(at) FROM outcomes WHERE trial = o.trial AND task = o.task), task",
                 (self.second, self.id),
             ).fetchall()  # SQLite gives the columns beside max() from the row that has it
-        return [(bool(second), bool(success)) for second, success, _ in rows]
+        return [(session, bool(second), bool(success)) for session, second, success, _ in rows]
 
     def end(self, winner: str | None) -> None:
         """No session is part of it any more."""

@@ -217,6 +217,9 @@ def promote(turn: Turn, given: Given, folder: Path) -> Result:
         return {"promoted": False, "reason": "refused: it is the champion", "version": version}
     if registry.alias(registry.CHAMPION) == version:  # killed after that, and before it was noted
         return {"promoted": True, "reason": "promoted before", "version": version}
+    if not turn.champion and registry.alias(registry.CHAMPION) is not None:  # `ab settle`, `train promote`
+        reason = "refused: it was not compared with the champion that there is now"
+        return {"promoted": False, "reason": reason, "version": version}
     both = json.loads(Path(given["evaluate"]["reports"]).read_text())
     if not turn.champion:  # the judge wants two of a kind; here chance is the one to beat
         both["champion"] = [report | {"policy": "model"} for report in both["champion"]]

@@ -42,8 +42,11 @@ class Upstream:
 
     async def ask(self, raw: bytes, stream: bool, leave: Callable[[int], None]) -> Response:
         """The upstream's answer; `leave` is called with the status when it is over. Raises Refused."""
-        body = {**json.loads(raw), "model": self.model}
-        request = self._client.build_request("POST", f"{self.url}/chat/completions", json=body)
+        body = json.dumps({**json.loads(raw), "model": self.model})  # httpx's own JSON fails on NaN
+        headers = {"Content-Type": "application/json"}
+        request = self._client.build_request(
+            "POST", f"{self.url}/chat/completions", content=body, headers=headers
+        )
         try:
             answer = await self._client.send(request, stream=True)
             if answer.status_code != 200 or not stream:

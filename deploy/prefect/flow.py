@@ -169,7 +169,7 @@ def main() -> int:
                 results = line(**given)
         except (StageFailed, OutOfOrder) as error:
             print(f"shopfloor line: {error}", file=sys.stderr)
-            return error.code if isinstance(error, StageFailed) else WRONG_USE
+            return WRONG_USE if isinstance(error, OutOfOrder) else 1
     if args.json:
         print(json.dumps(summary(begun(results[STAGES[-1]]["turn"]))))
     return 0

@@ -70,6 +70,14 @@ def test_a_trial_from_start_to_rollback(
     chosen = shopfloor("ab", "variant", "s1")
     assert chosen["folder"] == str(registry.resolve(trial.variant("s1")))
 
+    with monkeypatch.context() as patch:
+
+        def killed(self: experiment.Trial, winner: str | None) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(experiment.Trial, "end", killed)
+        shopfloor("ab", "settle", code=130)
+    assert registry.alias("champion") == version
     settled = shopfloor("ab", "settle")
     assert settled["winner"] == version
     assert registry.alias("champion") == version

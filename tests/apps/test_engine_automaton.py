@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import re
 import time
@@ -9,7 +10,8 @@ import time
 import pytest
 import regex as regex_package
 
-from apps.automaton import Automata, Automaton, GrammarError
+from apps.automaton import Automata, Automaton, GrammarError, State
+from apps.expression import Run
 from tools.grammar import ANY_TEXT, KEYS, copied
 
 EXPRESSIONS = [
@@ -137,6 +139,23 @@ def test_kept() -> None:
     assert automata.get("a") is first
     automata.get("b"), automata.get("c")
     assert automata.get("a") is not first
+
+
+def test_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither long expressions, one after another, nor one that makes new states for each text, fill it."""
+    monkeypatch.setattr("apps.automaton.KEPT", 200_000)
+    r = random.Random(0)
+    automata = Automata()
+    for _ in range(10):
+        automata.get("".join(r.choices("abc", k=50_000)))
+    for _ in range(10):
+        hard = automata.get("(?:[ab]*a[ab]{14})")
+        assert hard.advance(hard.start, bytes(r.choices(b"ab", k=2000)))
+    del hard
+    gc.collect()
+    there = gc.get_objects()
+    assert sum(len(one.nodes) for one in there if isinstance(one, Run)) < 400_000
+    assert sum(isinstance(one, State) for one in there) < 5000
 
 
 def test_bytes_that_begin_no_character_are_refused() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from apps.line import runner, stages
 from apps.line.clean import clean
@@ -179,6 +180,24 @@ def test_out_of_order(cheap: tuple[list[str], dict[str, Any]], capsys: pytest.Ca
     assert (period("30m"), period("1.5h"), period("1d")) == (1800, 5400, 86400)
 
 
+@pytest.mark.timeout(300)  # MLflow takes seconds to make a database
+def test_a_champion_of_meanwhile_stays(tmp_path: Path) -> None:
+    """A candidate that was held against random actions does not replace a champion that others crowned while
+    the turn was under way."""
+    versions = []
+    for name in ("theirs", "ours"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text("{}")
+        (tmp_path / name / "model.safetensors").write_text(name)
+        versions.append(registry.register(tmp_path / name, {}))
+    theirs, ours = versions
+    registry.crown(theirs, "by hand")
+    turn = Turn(1, "tiny", 1.0, champion="", base="", workers=1)
+    said = stages.promote(turn, {"rft": {"version": ours}}, tmp_path)
+    assert not said["promoted"] and "not compared" in said["reason"]
+    assert registry.alias(registry.CHAMPION) == theirs
+
+
 def test_what_counts_as_in_use() -> None:
     """Nano trains on and has to beat the released model; tiny has to beat it and is pretrained; from scratch
     there is nothing to train on, and nothing to beat but chance until there is a champion."""
@@ -198,6 +217,14 @@ def test_other_schedulers_know_the_same_stages() -> None:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "STAGES"
     ]
     assert named == STAGES
+
+
+def test_the_nightly_workflow_kills_the_line() -> None:
+    """Its step of that name has the files with those tests: `-m slow` on others would pass as well."""
+    (job,) = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())["jobs"].values()
+    (run,) = [step["run"] for step in job["steps"] if step.get("name") == "Killed at each stage"]
+    told = "".join((ROOT / word).read_text() for word in run.split() if word.endswith(".py"))
+    assert "def test_killed_in_the_middle_of_each_stage" in told and "though_one_is_killed" in told
 
 
 @pytest.mark.slow

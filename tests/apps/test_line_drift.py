@@ -71,6 +71,13 @@ def test_what_drifts_makes_one_turn_due(live: Store, capsys: pytest.CaptureFixtu
     assert looked("--new") == (0, []) and looked()[0] == DRIFTED
 
 
+def test_a_damaged_episode_does_not_end_the_watch(live: Store) -> None:
+    """What drifted is seen although one of the newest episodes is not what was written."""
+    record(live, 200, success=False)
+    ((live.path / "chat-210") / "episode.json").open("a").write(" ")
+    assert main(["drift"]) == DRIFTED
+
+
 class Ended(BaseException):
     """What ends the line in a test."""
 

@@ -32,6 +32,16 @@ def test_our_tasks_on_an_endpoint(
     assert runs[0].data.metrics["shopfloor_safety/right"] == pytest.approx(expected)
 
 
+def test_an_endpoint_that_is_not_there(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named, and the exit code is that of work that failed."""
+    monkeypatch.setenv("SHOPFLOOR_MODEL_NAME", "nobody")
+    nowhere = "http://127.0.0.1:9/v1"
+    assert main(["eval", "lm", "--tasks", "shopfloor_safety", "--limit", "1", "--model", nowhere]) == 1
+    assert f"{nowhere} can't be asked" in capsys.readouterr().err
+
+
 SUMS = [{"question": f"What is 1 and {n}?", "answer": f"That is {n + 1}.\n#### {n + 1}"} for n in range(7)]
 
 

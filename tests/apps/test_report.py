@@ -88,7 +88,7 @@ def test_the_page(
     it shows, and fits a wide and a narrow window, light and dark."""
     released = checkpoint(tmp_path / "released", "before")
     monkeypatch.setattr(registry, "RELEASED", released)
-    page = tmp_path / "report.html"
+    page = tmp_path / "reports" / "report.html"  # a folder that is not there yet
     assert main(["report", "--out", str(page)]) == 1
     assert "never evaluated" in capsys.readouterr().err
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import shutil
 import threading
 import time
@@ -165,6 +167,10 @@ async def test_an_upstream_in_its_place(tiny_model: Path) -> None:
                 assert streamed.endswith("data: [DONE]\n\n") and ("yes" in streamed or "no" in streamed)
                 wrong = await http.post(address, json=asking(guided_regex="(?=a)"))
                 assert wrong.status_code == 400 and "held to" in wrong.text
+                odd = json.dumps(
+                    asking(top_p=math.inf, max_tokens=2)
+                )  # read by us as by many; theirs to judge
+                assert (await http.post(address, content=odd)).status_code == 200
             for name, status in (("theirs", 503), ("nobody", 503)):
                 with pytest.MonkeyPatch.context() as patch:
                     patch.setenv("SHOPFLOOR_UPSTREAM_KEY", KEY if name == "nobody" else "no-key-of-theirs")
@@ -228,3 +234,8 @@ def test_others_need_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
         serve.run(parser.parse_args(["--host", "0.0.0.0", "--port", "0"]))
     with pytest.raises(SettingsError, match="--upstream-model"):
         serve.run(parser.parse_args(["--upstream", "http://127.0.0.1:1/v1"]))
+    for wrong in ("gpu:8000", "http://[gpu", "http://gpu:800000/v1", "ftp://gpu/v1"):
+        with pytest.raises(SettingsError, match="write an address"):
+            serve.run(parser.parse_args(["--upstream", wrong, "--upstream-model", "m"]))
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--port", "70000"])

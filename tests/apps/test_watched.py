@@ -24,6 +24,8 @@ import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
 from apps import drift, evaluate
+from apps.serving.gate import Gate
+from apps.serving.limits import Limits
 from apps.watched import Watched
 from eval.runner import summarise
 from tools.actions import Action
@@ -33,6 +35,8 @@ from training import experiment
 from trajectories.episode import Decision, Episode, Step
 from trajectories.store import Store
 from trajectories.tasks import Outcome
+
+from .running import desk_of, running
 
 DEPLOY = Path(__file__).resolve().parent.parent.parent / "deploy"
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
@@ -213,6 +217,26 @@ def test_promtool_agrees(tmp_path: Path) -> None:
     )
     said = subprocess.run(["promtool", "test", "rules", str(file)], capture_output=True, text=True)
     assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_a_server_with_keys_is_scraped(tiny_model: Path) -> None:
+    """In compose the server wants keys; what Prometheus is given there gets it the figures. For the rest its
+    configuration is the one that others use."""
+    compose = yaml.safe_load((DEPLOY / "docker" / "compose.yaml").read_text())
+    key = "a-key-of-compose-0123"
+    content = compose["configs"]["prometheus"]["content"]
+    config = yaml.safe_load(content.replace("${METRICS_KEY:-${SHOPFLOOR_SERVE_KEYS}}", key))
+    usual = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    (job,), (usual_job,) = config["scrape_configs"], usual["scrape_configs"]
+    assert job["job_name"] == usual_job["job_name"] and config["global"] == usual["global"]
+    assert [Path(name).name for name in config["rule_files"]] == usual["rule_files"]
+    (target,) = job["static_configs"][0]["targets"]
+    assert target.split(":")[0] in compose["services"]
+    with running(desk_of(tiny_model, "tiny", Limits(), Gate([key]))) as url:
+        address = url.replace("/v1", "/metrics")
+        sent = {"Authorization": f"Bearer {job['authorization']['credentials']}"}
+        assert httpx.get(address, trust_env=False).status_code == 401
+        assert httpx.get(address, trust_env=False, headers=sent).status_code == 200
 
 
 def test_dashboards_are_whole() -> None:

@@ -93,6 +93,19 @@ def test_a_model_that_fails_or_doubts_alarms(reference: Reference, recorded: dic
     assert {f.test for f in found.alarms} == {"KS", "Fisher"}
 
 
+def test_rounding_is_no_drift() -> None:
+    """Goals that the reference has are as near in a window of any size, whatever the last bits say; so are
+    shares that sum up to all."""
+    roles = {"button": 3, "link": 7, "textbox": 11}
+    usual = [
+        Sample(f"2026-01-01T00:{i:02}", 3, True, "Add a name.", {"elements": 21.0}, roles, {"click": 3})
+        for i in range(40)
+    ]
+    for n in (10, 33, 34, 40):
+        found = compare(Reference(tuple(usual)), usual[:n])
+        assert not found.alarms and all(figure.effect == 0 for figure in found.figures), n
+
+
 def test_stability() -> None:
     """Nought for the same shares; by hand for others; finite where one side lacks something."""
     assert stability({"a": 10, "b": 30}, {"a": 100, "b": 300}) == pytest.approx(0)

@@ -44,6 +44,25 @@ def test_where_nothing_differs_it_seldom_decides(success: float, share: float) -
     assert sum(map(naive, runs)) > 0.12 * RUNS
 
 
+def test_sessions_of_many_tasks() -> None:
+    """Where sessions of ten tasks differ and the variants don't, sessions decide seldom, and looking before
+    the last one is over changes nothing; their tasks one by one decide far too often."""
+    r = random.Random(0)
+    once = ever = one_by_one = 0
+    for _ in range(60):
+        sessions = [(r.random() < 0.5, r.betavariate(0.7, 0.7)) for _ in range(60)]
+        tasks = [(second, [r.random() < success for _ in range(10)]) for second, success in sessions]
+        shares = [(second, sum(own) / 10) for second, own in tasks]
+        once += Comparison(0.5).after(shares).winner is not None
+        ever += any(
+            Comparison(0.5).after([*shares[:n], (tasks[n][0], float(tasks[n][1][0]))]).winner is not None
+            for n in range(0, 60, 3)
+        )
+        alone = [(second, one) for second, own in tasks for one in own]
+        one_by_one += Comparison(0.5).after(alone).winner is not None
+    assert max(once, ever) <= 0.05 * 60 and one_by_one > 0.2 * 60
+
+
 def test_the_truth_stays_in_the_interval() -> None:
     """At all times at once, in at least 95 % of the runs, the truth of a difference is held too."""
     runs = [Comparison(0.5).after(simulated(0.3, 0.6, 0.5, seed)) for seed in range(RUNS)]

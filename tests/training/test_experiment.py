@@ -60,3 +60,5 @@ def test_whose_word_counts() -> None:
     assert trial.outcomes()[2] == (True, False)
     assert not person_says("unknown", True)
     assert len(trial.outcomes()) == 3
+    trial.record(side["2"], "t4", "checker", True)
+    assert trial.sessions() == [(False, 0.0), (True, 1 / 3)]
