@@ -93,7 +93,8 @@ def _marks(
                 break
         else:
             name, end = found[at][0], found[at].end()
-            named = at > 0 and name[0].isupper() and not _glued(goal, start, end)
+            inside_quotes = any(m.start(1) <= start < m.end(1) for m in quotes.values())
+            named = at > 0 and name[0].isupper() and not inside_quotes and not _glued(goal, start, end)
             if named and (inside := _partly(name, page, phrases)):
                 marks[end] = inside
             at += 1

@@ -65,7 +65,8 @@ def action_regex(
         said = list(sources)
         quoted = list(dict.fromkeys(q for source in said for q in QUOTED.findall(source)))
         cased = [change(source) for source in said for change in (str.upper, str.lower)]
-        text = copied([*said, *cased, *held, *(e.name for e in observation.elements)])
+        names = [e.name for e in observation.elements]
+        text = copied([*said, *cased, *held, *names, observation.error or ""])
     if offered := forms.offered(observation, quoted, history):
         return f"(?:{'|'.join(map(_choosing, offered))})"
     to_do = forms.left(observation, quoted, history)
@@ -84,6 +85,8 @@ def action_regex(
             filled = bool(quoted) and (element.name, element.value) in typed
             typing = filled or (to_type and element in empty)
             written.append(_element_calls(element, refs, quoted, typing))
+            if element.role == "file":
+                texts.append(rf"{_said(element)}upload_file\({element.ref}, ")
             if element.role not in EDITABLE or element.options:
                 continue
             if filled:
@@ -154,8 +157,6 @@ def _element_calls(element: Element, refs: str, quoted: Sequence[str], typing: b
         calls.append(rf"select_option\({ref}, \[(?:{options})(?:, (?:{options})){{0,5}}\]\)")
     elif element.role in EDITABLE:
         calls.append(rf"press\({ref}, {KEYS}\)")
-    if element.role == "file":
-        calls.append(rf"upload_file\({ref}, {ANY_TEXT}\)")
     calls.append(rf"drag_and_drop\({ref}, {refs}\)")
     calls.append(rf"scroll\({NUMBER}, {NUMBER}, {ref}\)")
     return f"{_said(element)}(?:{'|'.join(calls)})"
@@ -187,12 +188,13 @@ def _runs(source: str) -> tuple[str, ...]:
     Kept, for the goal is the same at each step and most names are on the page before too.
     """
     runs = [re.escape(quote(quoted)[1:-1]) for quoted in QUOTED.findall(source)]
-    words = re.findall(r"\S+", source)
-    for start in range(len(words)):
-        run = ""
-        for word in reversed(words[start : start + LONGEST_COPY]):
-            run = _word(word) + (f"(?: {run})?" if run else "")
-        runs.append(run)
+    for piece in source.split('"'):  # no value goes on where a quoted one ends
+        words = piece.split()
+        for start in range(len(words)):
+            run = ""
+            for word in reversed(words[start : start + LONGEST_COPY]):
+                run = _word(word) + (f"(?: {run})?" if run else "")
+            runs.append(run)
     return tuple(runs)
 
 

@@ -226,6 +226,7 @@ def test_a_name_is_found_in_a_longer_one() -> None:
         "Find the email by Nerti[~2]"
     )
     assert "~" not in mark("Find the integer by nobody@Nerti.example", mail)
+    assert "~" not in mark('Open "Mail of Nerti Lind"', mail)  # another's
 
 
 def test_what_a_list_made_of_what_was_typed_is_still_it() -> None:
