@@ -45,7 +45,7 @@ JUDGED = 0.6  # of the pages where a goal was met
 MIDWAY = 4  # times a form is asked about partly filled in
 DONE = 'send_msg_to_user("done")'
 LEAST, MOST = 2.0, 5.0  # steps that a task counts as, at least and at most
-KNOWN = 0.2  # share of its weight that a family keeps in which the model was never wrong
+KNOWN = 0.6  # share of its weight that a family keeps in which the model was never wrong
 LOOKING = 6  # times as often: seeing is slower to learn than reading
 # An answer in coordinates: 128 pixels a side are too few for more than to click about there.
 PLACE = re.compile(r"\bmouse_(?!click\()\w+\(")

@@ -74,7 +74,7 @@ def test_what_the_model_gets_wrong_is_drawn_more_often(tmp_path: Path) -> None:
     many = [page for page in drawn if page.family != "one/only"]
     hard = [page for page in many if page.family == "many/hard"]
     assert 0.55 < len(many) / len(drawn) < 0.63  # 200 pages against 100: 0.59
-    assert 0.7 < len(hard) / len(many) < 0.86  # 0.7 against 0.2: 0.78
+    assert 0.56 < len(hard) / len(many) < 0.74  # 1.1 against 0.6: 0.65
     assert 0.2 < sum(page.missed is True for page in hard) / len(hard) < 0.4  # 5 pages of 100
 
 
