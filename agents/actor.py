@@ -78,6 +78,7 @@ class ModelPolicy:
         self, goal: str, observation: Observation, history: Sequence[Action], done: bool = True
     ) -> tuple[list[prompts.Message], str | None]:
         """What is asked, and the grammar of its answer where the endpoint takes one."""
+        goal = grounding.quoted(goal) if self.endpoint.brief else goal
         text = prompts.actor_text(goal, observation, history, fenced=not self.endpoint.brief)
         messages = prompts.messages("actor", text, observation.screenshot, brief=self.endpoint.brief)
         if not self.endpoint.grammar:

@@ -38,6 +38,8 @@ from tools.x11.applications import DESKTOP
 
 WORD = re.compile(r"\{\{\w+\}\}|\w+|[^\w\s]")  # {{password}} is one word, so nothing is written into it
 QUOTED = re.compile(r'"([^"]+)"')
+# A file's name or a sum, which people seldom put in quotes; what has a minus may be a range or a date.
+VALUE = re.compile(r"(?<![\w.@/+*-])(?:[\w-]+\.[A-Za-z]\w{1,4}|\d+[+*]\d+)(?=[.,;:!?]*(?:\s|$))")
 GLUED_BEFORE, GLUED_AFTER = re.compile(r"\w[.@/+'-]$"), re.compile(r"[.@/+'-]\w")  # a word goes on there
 DID, NEXT = "did", "!"
 TICKED = frozenset({"checkbox", "option", "radio"})
@@ -64,6 +66,13 @@ def mark(goal: str, page: Observation, history: Sequence[Action] = ()) -> str:
         parts += goal[last:end], f"[{' '.join(marks[end])}]"
         last = end
     return "".join(parts) + goal[last:]
+
+
+def quoted(goal: str) -> str:
+    """The goal with values in quotes that can be nothing else: small models take half of them otherwise."""
+    pieces = goal.split('"')
+    pieces[::2] = [VALUE.sub(r'"\g<0>"', piece) for piece in pieces[::2]]
+    return '"'.join(pieces)
 
 
 def _marks(

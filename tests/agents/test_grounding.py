@@ -5,7 +5,7 @@ import re
 import pytest
 
 from agents import prompts
-from agents.grounding import mark, outstanding, premature
+from agents.grounding import mark, outstanding, premature, quoted
 from tools.actions import parse
 from tools.observation import Box, Element, Observation
 
@@ -234,3 +234,17 @@ def test_what_a_list_made_of_what_was_typed_is_still_it() -> None:
     field = page(Element(1, "textbox", "From", BOX, value="Madras, OR (MDJ)"))
     did = [parse('"From" fill(1, "MDJ")'), parse('"Madras, OR (MDJ)" click(5)')]
     assert mark("Fly from MDJ to Rome.", field, did).startswith("Fly from[did 1] MDJ[did")
+
+
+@pytest.mark.parametrize(
+    "goal, put",
+    [
+        ("Compute 12*7 and save it as a-b.txt.", 'Compute "12*7" and save it as "a-b.txt".'),
+        ('Open "my a.txt" and b.csv', 'Open "my a.txt" and "b.csv"'),
+        ("Guess one of 0-9, on 12/11/2016, 2027-05-24; e.g. mail ada@desk.example", None),
+        ("Sum B1:B3, version 1.25. Then stop.", None),
+    ],
+)
+def test_file_names_and_sums_are_put_in_quotes(goal: str, put: str | None) -> None:
+    """And nothing that may be something else, nor what is in quotes already."""
+    assert quoted(goal) == (put or goal)
