@@ -2,7 +2,8 @@
 
     low     the likeliest action, whatever came of it before; one more try by the team
     medium  another one where that was done on this very page already (same text, same picture) and led back
-            to where one has been; `done` only where the reviewer sees it too
+            to where one has been; `done` only where the reviewer sees it too, or nothing is left but to send
+            once more what was sent
     high    besides, at each step the action that comes up most among several drawn; more tries by the team
 
 Most pages answer the same action with the same page, so whoever does it again goes round in circles until the
@@ -100,8 +101,10 @@ class Deliberate:
             break
         else:
             if refused:
-                chosen = await self._model.decide(goal, observation, history, done=False)
-                spent.append((chosen.prompt_tokens, chosen.completion_tokens))
+                other = await self._model.decide(goal, observation, history, done=False)
+                spent.append((other.prompt_tokens, other.completion_tokens))
+                if not _again(other.action, history):
+                    chosen = other
         asked, answered = map(sum, zip(*spent, strict=True))
         return replace(chosen, prompt_tokens=asked, completion_tokens=answered)
 
@@ -110,6 +113,16 @@ class Deliberate:
         did = str(action)
         again = (self._page, did) in self._back or self._tried[self._page][did] >= AGAIN
         return action.name != "noop" and again
+
+
+def _again(action: Action, history: Sequence[Action]) -> bool:
+    """Whether the same value was filled in there before, or the same button pressed last: who can think of
+    nothing but to send what was sent has nothing left to do, and a comment sent twice stands there twice."""
+    if action.name == "click":
+        return bool(history) and (action.name, action.label) == (history[-1].name, history[-1].label)
+    return action.name == "fill" and (action.label, action.args[1:]) in {
+        (a.label, a.args[1:]) for a in history
+    }
 
 
 def digest(observation: Observation) -> bytes:
