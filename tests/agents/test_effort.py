@@ -125,3 +125,13 @@ async def test_a_new_episode_begins_afresh(swings: int) -> None:
             assert (await policy.decide("x", PAGE, [NEXT])).action == SAVE
         await model.close()
         assert len(server.asked) == swings * 2
+
+
+async def test_who_can_only_send_again_is_done() -> None:
+    """The reviewer sees no comment on the page, and the actor would send it twice; where it would do
+    something else, it does."""
+    done = 'send_msg_to_user("done")'
+    found, _ = await decided([pick("Next"), done, pick("Next")], [PAGE, PAGE], "medium", ["not yet: no"])
+    assert found == ["click(1)", "send_msg_to_user(done)"]
+    found, _ = await decided([pick("Next"), done, pick("Save")], [PAGE, PAGE], "medium", ["not yet: no"])
+    assert found == ["click(1)", "click(2)"]
