@@ -29,7 +29,7 @@ WANTED: dict[str, Change | str] = {
     'Set the priority of the ticket "Scanner needs an update" to "urgent".': Change.of(
         "tickets", 3, priority="urgent"
     ),
-    'Assign the ticket "Scanner needs an update" to "Rosa Pohl".': Change.of("tickets", 3, assignee=1),
+    'Give the ticket "Scanner needs an update" to "Rosa Pohl".': Change.of("tickets", 3, assignee=1),
 }
 
 
