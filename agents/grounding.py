@@ -20,7 +20,8 @@ have to do.
 
 What has no mark is not in sight: to be typed, or to be found elsewhere. Only the goal's own words are
 marked, and nothing of the page is put in but refs, so no page can write into a goal; a mark never stands
-inside a value (`ada@desk.example`). The idea is that of value linking in text-to-SQL (BRIDGE,
+inside a value (`ada@desk.example`). What the marks tell also says what is too early (`premature`), and that
+nobody is done yet (`outstanding`). The idea is that of value linking in text-to-SQL (BRIDGE,
 https://arxiv.org/abs/2012.12627), where a question is marked with a database's cells.
 
 Not covered: other words for the same thing ("mail" for "E-mail"), which the model has to know.

@@ -142,9 +142,9 @@ def _element_calls(element: Element, refs: str, quoted: Sequence[str], typing: b
     ref = element.ref
     if typing:
         return rf"{_said(element)}press\({ref}, {SENDING}\)"
-    # A list of options is chosen from: to click it changes nothing, and what it opens is no part of the page.
     if element.role in PRESSED:  # to drag it, scroll it or click it twice does what a click does, or nothing
         return rf"{_said(element)}(?:click|hover)\({ref}\)"
+    # A list of options is chosen from: to click it changes nothing, and what it opens is no part of the page.
     calls = [rf"hover\({ref}\)" if element.options else rf"(?:click|dblclick|hover)\({ref}\)"]
     if element.options:
         options = "|".join(re.escape(quote(o)) for o in element.options)

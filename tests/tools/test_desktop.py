@@ -652,3 +652,13 @@ async def test_keys_that_press_buttons_come_one_at_a_time(env: DesktopEnvironmen
     await env.reset(Start("app:galculator"))
     seen = await do(env, 'keyboard_type("66+3366-66")', 'keyboard_press("Enter")')
     assert 'textbox "" [6] = "3366" readonly' in lines(seen)
+
+
+@pytest.mark.skipif(shutil.which("galculator") is None, reason="as root: apt-get install galculator")
+async def test_what_is_written_waits_for_no_button(env: DesktopEnvironment) -> None:
+    """Into an editor with a calculator beside it, at a third of a second a digit this would take too long."""
+    await env.reset(Start("app:galculator", ("app:galculator", "app:mousepad")))
+    seen = await do(env, 'goto("app:mousepad")')
+    assert 'button "1"' in seen.text()
+    seen = await do(env, f'keyboard_type("{"1" * 200}")')
+    assert any(e.value == "1" * 200 for e in seen.elements)

@@ -246,7 +246,10 @@ class Acting(ABC):
         await self.screen.input.press(key)
 
     async def _keyboard_type(self, text: str) -> None:
-        pressing = {e.name for e in self._elements() if e.role == "button"} & set(text)
+        focused = self._last.find(self._last.focused) if self._last and self._last.focused else None
+        writes = focused is not None and focused.role in FIELDS and "readonly" not in focused.states
+        buttons = {element.name for element in self._elements() if element.role == "button"}
+        pressing = set() if writes else buttons & set(text)  # into a field any character is just typed
         for piece in _apart(text, pressing):
             await self.screen.input.type(piece)
             if pressing:

@@ -17,11 +17,16 @@ from trajectories.desktop.tasks import FAMILIES, DesktopTask, closed
 from trajectories.tasks import Suite
 
 MODULES = (editor, sums, dialogs, files, others)  # importing them registers their families
-CLOSED = (  # of these, some begin with nothing open
-    *("write-note", "append-line", "save-copy", "calculate", "calculate-and-save", "set-cell", "make-folder"),
-)
-for name in CLOSED:
-    closed(name)
+for family in (
+    "write-note",
+    "append-line",
+    "save-copy",
+    "calculate",
+    "calculate-and-save",
+    "set-cell",
+    "make-folder",
+):
+    closed(family)
 PROGRAMS = {"zenity": "zenity", "wish": "tk", "ssconvert": "gnumeric"}
 MODULES_OF_GTK_2 = {"libatk-bridge.so": "libatk-adaptor", "libgail.so": "libgail-common"}  # its accessibility
 
