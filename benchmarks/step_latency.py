@@ -261,7 +261,7 @@ def _where(engine: Engine, questions: list[Question], served: float) -> None:
     read_request = watch(asked, "read", "request read, PNG decoded")
     watch(engine_module, "shrunk", "picture shrunk")
     watch(engine, "_inputs", "prompt to tensors")
-    watch(engine, "_automaton", "automaton")
+    watch(engine._automata, "get", "automaton")
     watch(engine.forward, "look", "picture through the model")
     watch(engine.forward, "run", "text through the model")
     for question in questions:

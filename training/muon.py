@@ -2,7 +2,7 @@
 
 Muon (https://kellerjordan.github.io/posts/muon/, scaled as in https://arxiv.org/abs/2502.16982) makes every
 update of a weight matrix orthogonal. `torch.optim.Muon` does that in bfloat16, which AVX2 processors have to
-emulate; here it is in float32, and equal shapes are done in one batch.
+emulate; here it is in float32 there, and equal shapes are done in one batch.
 
 Not covered: which parameters learn how fast (`pretrain.py`).
 """
@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from training.precision import bfloat16
 
 STEPS = ((3.4445, -4.7750, 2.0315),) * 5  # of Newton and Schulz
 
@@ -69,7 +71,8 @@ def orthogonal(matrices: Tensor) -> Tensor:
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    x = x.bfloat16() if bfloat16(x.device.type) else x
     for a, b, c in STEPS:
         square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
-    return x.mT if tall else x
+    return (x.mT if tall else x).to(matrices.dtype)

@@ -33,6 +33,7 @@ from torch.utils.data import DataLoader, Dataset
 from training import nano, together
 from training.muon import Muon
 from training.pages import Album
+from training.precision import bfloat16
 from training.screens import Artist, Screen
 from trajectories.shards import write_json
 
@@ -334,7 +335,7 @@ def pretrain(
     screens = Screens(recipe, processor, dial.image, first, hardness, album)
     pools = enumerate(DataLoader(screens, batch_size=None, num_workers=recipe.workers), first)
     pad = processor.tokenizer.pad_token_id
-    amp = torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda")
+    amp = torch.autocast(device, dtype=torch.bfloat16, enabled=bfloat16(device))
 
     def drawn() -> Iterator[tuple[int, Batch]]:
         for pool, rows in pools:

@@ -229,6 +229,8 @@ def options(recipe: Any, out: Path, report_to: str) -> dict[str, Any]:
     """What every TRL trainer here is told: the recipe's figures, and the hardware that is there."""
     import torch
 
+    from training.precision import bfloat16
+
     gpu = torch.cuda.is_available()
     return {
         "output_dir": str(out / "checkpoints"),
@@ -239,7 +241,7 @@ def options(recipe: Any, out: Path, report_to: str) -> dict[str, Any]:
         "warmup_steps": min(100, recipe.steps // 10),
         "adam_beta2": 0.95,
         "max_length": None,
-        "bf16": gpu,
+        "bf16": bfloat16("cuda" if gpu else "cpu"),
         "use_cpu": not gpu,
         "dataloader_pin_memory": gpu,
         "save_steps": recipe.save_steps,
