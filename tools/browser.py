@@ -264,7 +264,7 @@ class BrowserEnvironment(Acting):
                 return self._with(self._remember(seen, look), late, revived)
             except _Interrupted:
                 revived = await self._revive() or revived
-            except ActionFailed:  # no answer in time; seen once in a test run, cause unknown
+            except ActionFailed:  # no answer in time, or the page went on to another
                 await self.settle()
             except Error as error:
                 if self._lost(error):
@@ -678,12 +678,34 @@ class BrowserEnvironment(Acting):
             asked["clip"] = {
                 "x": seen["pageX"], "y": seen["pageY"], "width": width, "height": height, "scale": 1
             }  # fmt: skip
-        got = await session.send("Page.captureScreenshot", asked)
+        got = await self._of_this_document(page, session.send("Page.captureScreenshot", asked))
         png = base64.b64decode(got["data"])
         if self.hides is None:
             return png
         shown = await drawn.places(page, session, self.hides)
         return painted_over(png, shown, self._start.viewport) or png
+
+    async def _of_this_document(self, page: Page, work: Coroutine[Any, Any, T]) -> T:
+        """Await, unless another document takes this one's place: Chromium never answers with the picture of a
+        document that has gone meanwhile. Raises ActionFailed."""
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(_heard)
+        another = asyncio.Event()
+
+        def loaded(_: Page) -> None:
+            another.set()
+
+        page.on("domcontentloaded", loaded)
+        waiting = asyncio.ensure_future(another.wait())
+        try:
+            await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise ActionFailed("the page went on to another")
+            return task.result()
+        finally:
+            page.remove_listener("domcontentloaded", loaded)
+            waiting.cancel()
+            task.cancel()
 
     async def _protocol(self, page: Page) -> CDPSession:
         """Chromium's own protocol, for what Playwright has no call for."""
