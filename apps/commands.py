@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tools import settings
 from tools.actions import ActionError
 from tools.environment import EnvironmentDown
+from tools.files import write_whole
 
 if TYPE_CHECKING:
     from agents.clients import Endpoint
@@ -114,7 +115,7 @@ async def _save(at: Session, endpoints: Mapping[Role, Endpoint], rest: str) -> s
     if program is None:
         return "what was done does not make a program (looked up, drawn, or too long)"
     try:
-        await asyncio.to_thread(Path(rest).write_text, f"{lift(task, program)}\n", encoding="utf-8")
+        await asyncio.to_thread(write_whole, Path(rest), f"{lift(task, program)}\n")
     except OSError as error:
         return f"{rest} can't be written: {error.strerror}"
     return f"saved; shopfloor replay {rest} does it again"

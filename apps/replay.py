@@ -34,6 +34,7 @@ from apps.desktop import add_desktop, misused, opened_desktop
 from apps.session import Interrupt, Session
 from tools import rails, rules, secrets, settings
 from tools.actions import Action, ActionError
+from tools.files import write_whole
 from tools.slots import SLOT
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ async def _keep(args: argparse.Namespace, before: Program, episode: Path, termin
             "yes",
         ):
             return
-    file.write_text(f"{now}\n", encoding="utf-8")
+    write_whole(file, f"{now}\n")
     terminal.say(f"   saved  {file}", "dim")
 
 

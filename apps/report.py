@@ -24,6 +24,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tools.files import write_whole
+
 if TYPE_CHECKING:
     from trajectories.catalogue import Row
     from trajectories.episode import Episode
@@ -84,8 +86,7 @@ def run(args: argparse.Namespace) -> int:
         )
         return 1
     samples = list(_samples(attempts))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(render(figures, samples), encoding="utf-8")
+    write_whole(args.out, render(figures, samples))
     if args.json:
         print(json.dumps(figures | {"out": str(args.out)}))
     else:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from tools import settings
+from tools.files import write_whole
 from trajectories.store import Store
 
 Result = Literal["success", "failure", "error", "broken"]
@@ -157,9 +158,5 @@ def _kept(store: Store) -> dict[str, Row]:
 
 def _keep(store: Store, rows: Iterable[Row]) -> None:
     """Whole or not at all; the first line names the columns."""
-    path = _file(store)
-    path.parent.mkdir(parents=True, exist_ok=True)
     names = [field.name for field in fields(Row)]
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps([names, *([getattr(row, n) for n in names] for row in rows)]))
-    partial.replace(path)
+    write_whole(_file(store), json.dumps([names, *([getattr(row, n) for n in names] for row in rows)]))

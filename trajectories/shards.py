@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tools.files import write_whole
 from trajectories.rollout import Job
 from trajectories.store import alive
 from trajectories.tasks import HELD_OUT_FROM
@@ -134,16 +135,7 @@ class Folder:
 
 def write_json(path: Path, value: Any) -> None:
     """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with partial.open("w") as file:
-            json.dump(value, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, json.dumps(value, indent=1))
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:

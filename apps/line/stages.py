@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from apps.line.plan import Turn
+from tools.files import write_whole
 from tools.settings import home
 
 Given = Mapping[str, Mapping[str, Any]]
@@ -193,7 +194,7 @@ def evaluate(turn: Turn, given: Given, folder: Path) -> Result:
     theirs = ["--model", turn.champion] if turn.champion else ["--policy", "random"]
     challenger = reports(["--model", given["rft"]["model"]], folder / "challenger")
     champion = reports(theirs, folder / "champion")
-    (folder / "reports.json").write_text(json.dumps({"challenger": challenger, "champion": champion}))
+    write_whole(folder / "reports.json", json.dumps({"challenger": challenger, "champion": champion}))
 
     def share(side: Sequence[Mapping[str, Any]]) -> float:
         results = [won for report in side for won in report["results"].values()]
@@ -264,9 +265,7 @@ def deploy(turn: Turn, given: Given, folder: Path) -> Result:
         "served": served,
         "answer": answer,
     }
-    aside = home() / "line" / "deployed.new"
-    aside.write_text(json.dumps(result, indent=1))
-    aside.rename(home() / "line" / "deployed.json")
+    write_whole(home() / "line" / "deployed.json", json.dumps(result, indent=1))
     return result
 
 

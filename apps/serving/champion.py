@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from apps.serving.metrics import Metrics
 from training.registry import label
 
 LOOK = 1.0  # seconds between two looks at the registry
+AGAIN = 60.0  # seconds after which a model that could not be loaded is tried once more
 log = logging.getLogger("shopfloor.server")
 
 
@@ -51,19 +53,21 @@ class Champion:
 
     async def watch(self) -> None:
         """Take over new champions, for ever. One that can't be loaded is logged; the present one stays."""
-        said = ""  # what went wrong last: looked for each second, it is told once
+        said = ""  # what went wrong last: it is told once
+        failed, since = None, 0.0  # what could not be loaded, and when
         while self._follow is not None:
             await asyncio.sleep(LOOK)
             try:
                 folder = await asyncio.to_thread(self._follow)
-                if folder == self._known:
+                if folder == self._known or (folder == failed and time.monotonic() - since < AGAIN):
                     continue
-                self._known = folder
+                failed, since = folder, time.monotonic()
                 new = await asyncio.to_thread(Served, folder, self._limits, self._metrics)
             except Exception as error:  # a registry that is busy, files that are gone: none ends the serving
                 if said != (said := repr(error)):
                     log.exception("the champion's model was not taken over; %s goes on", self.current.version)
                 continue
+            self._known, failed = folder, None
             former, self.current = self.current, new
             self._metrics.serves(self._model_id, new.version)
             self._metrics.changes.inc()

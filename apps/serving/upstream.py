@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -58,7 +59,7 @@ class Upstream:
                 return _whole(answer, content, leave)
         except (httpx.HTTPError, TimeoutError) as error:  # its message names the URL, never the key
             raise _down(f"the upstream can't be asked ({type(error).__name__})") from error
-        return StreamingResponse(_passed(answer, leave), media_type="text/event-stream")
+        return StreamingResponse(_passed(answer, self._seconds, leave), media_type="text/event-stream")
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -82,15 +83,21 @@ def _whole(answer: httpx.Response, content: bytes, leave: Callable[[int], None])
     return Response(json.dumps(said), status, headers, media_type="application/json")
 
 
-async def _passed(answer: httpx.Response, leave: Callable[[int], None]) -> AsyncIterator[bytes]:
+async def _passed(
+    answer: httpx.Response, seconds: float, leave: Callable[[int], None]
+) -> AsyncIterator[bytes]:
+    """The stream's pieces, for so long as an answer may take."""
     status = 499  # the client went away, unless we come to the end
+    end = time.monotonic() + seconds
     try:
         async for piece in answer.aiter_bytes():
             yield piece
+            if time.monotonic() > end:  # one that trickles never runs into the time-out of a single piece
+                raise httpx.ReadTimeout("late")
         status = 200
     except httpx.HTTPError:  # the status line is long gone, so the error travels as an event
         status = 503
-        yield wire.event(wire.error_body(_down("the upstream broke off"))).encode()
+        yield wire.event(wire.error_body(_down("the upstream broke off, or took too long"))).encode()
     finally:
         await answer.aclose()
         leave(status)

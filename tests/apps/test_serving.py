@@ -8,15 +8,19 @@ import math
 import shutil
 import threading
 import time
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from fastapi.responses import StreamingResponse
 from safetensors.torch import load_file, save_file
 
 from apps.asked import Refused
 from apps.server import Desk
+from apps.serving import champion
 from apps.serving.gate import KEYS, Gate, keys_from_environment
 from apps.serving.limits import Limits
 from apps.serving.metrics import Metrics
@@ -148,6 +152,54 @@ async def test_a_new_champion_drops_no_request(tiny_model: Path, tmp_path: Path)
         assert new not in own[:2] and own[-3:] == [new] * 3
         assert set(own[: own.index(new)]) == {own[0]} and set(own[own.index(new) :]) == {new}
     assert f'version="{new}"' in counted
+
+
+async def test_a_champion_that_could_not_be_loaded_is_tried_again(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files come late, as from a slow disk: the former answers meanwhile, and the new one in the end."""
+    monkeypatch.setattr(champion, "LOOK", 0.02)
+    monkeypatch.setattr(champion, "AGAIN", 0.1)
+    late = tmp_path / "late"
+    serving = champion.Champion(tiny_model, LIMITS, Metrics(), "m", follow=lambda: late)
+    first = serving.current
+    watching = asyncio.ensure_future(serving.watch())
+    try:
+        await asyncio.sleep(0.3)
+        assert serving.current is first
+        _other_model(tiny_model, tmp_path / "making").rename(late)
+        async with asyncio.timeout(60):
+            while serving.current is first:
+                await asyncio.sleep(0.05)
+        assert serving.current.folder == late
+    finally:
+        watching.cancel()
+        serving.close()
+
+
+async def test_an_upstream_that_trickles_is_ended() -> None:
+    """Each piece comes in time, the whole never does: the answer ends when an answer's time is over."""
+
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        with suppress(ConnectionError):
+            while True:
+                writer.write(b": still here\n\n")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        writer.close()
+
+    theirs = await asyncio.start_server(trickle, "127.0.0.1", 0)
+    port = theirs.sockets[0].getsockname()[1]
+    upstream = Upstream(f"http://127.0.0.1:{port}/v1", "m", replace(LIMITS, seconds=0.5))
+    left: list[int] = []
+    answer = await upstream.ask(b'{"messages": []}', True, left.append)
+    assert isinstance(answer, StreamingResponse)
+    async with asyncio.timeout(20):
+        said = [piece async for piece in answer.body_iterator]
+    assert b"took too long" in bytes(said[-1]) and left == [503]  # type: ignore[arg-type]
+    await upstream.close()
+    theirs.close()
 
 
 async def test_an_upstream_in_its_place(tiny_model: Path) -> None:
