@@ -215,11 +215,11 @@ class Job:
         for _ in range(DETOURS):
             if (action := self._placed(step, values)) is not None:
                 return action
-            decision = await self._healed(step)
+            decision, before = await self._healed(step), self.observation
             done = await self.do(decision, "actor")
             if done and decision.action.final:
                 return "over"
-            if decision.action.name == step.name and self._placed(step, values) is None:
+            if done and _like(decision.action, step, before) and self._placed(step, values) is None:
                 return "healed"
         return self._placed(step, values) or "lost"
 
@@ -369,3 +369,18 @@ class Job:
     def tell(self, error: str) -> None:
         """Show the next decision what was wrong, where failures are shown anyway."""
         self.observation = replace(self.observation, error=error)
+
+
+def _like(action: Action, step: Action, page: Observation) -> bool:
+    """Whether an action on this page may stand for a program's step: the same call on elements of the same
+    roles, with the same values. Any other is a step of the way there."""
+    if action.name != step.name:
+        return False
+    for mine, wanted in zip(action.args, step.args, strict=False):
+        if isinstance(wanted, Named):
+            found = page.find(mine) if isinstance(mine, int | Named) else None
+            if found is None or found.role != wanted.role:
+                return False
+        elif mine != wanted:
+            return False
+    return True

@@ -143,6 +143,16 @@ async def test_a_program_runs_without_the_actor_and_drift_is_healed_by_it() -> N
     ]  # fmt: skip
 
 
+async def test_what_the_actor_does_on_its_way_is_not_the_step_itself() -> None:
+    """A step counts as healed only by the same call with the same values on the like of its target."""
+    plan = 'fill(textbox("Title"), "Ada")\nclick(button("Save"))'
+    fill = [pick("Name", 'fill({}, "x")'), pick("Name", 'fill({}, "Ada")')]
+    run = start({"plan:": [plan], "act:": fill})
+    result = await run.go("Save a note for Ada")
+    assert result.outcome == "done" and run.env.saved == ["Ada"]
+    assert [by for _, _, by in result.steps[:3]] == ["actor", "actor", "program"]
+
+
 async def test_a_program_ends_at_its_last_word() -> None:
     """What it says at the end is the end, whatever stands after it."""
     run = start({"plan:": ['send_msg_to_user("done")\nclick(button("Save"))']})
