@@ -46,6 +46,7 @@ REASONS: dict[int | str, str] = {  # of a refusal, by status or by code, for the
     **{401: "key", 408: "late", 413: "size", 429: "rate"},
     **{"busy": "full", "timeout": "late", "upstream": "upstream"},
 }
+OPENED = 4  # requests at once whose pictures are in memory at their full size, 75 MB each at most
 log = logging.getLogger("shopfloor.server")
 
 
@@ -67,6 +68,7 @@ def create_app(desk: Desk) -> FastAPI:
     answers = Answers(champion, limits, metrics) if champion else None
     started = int(time.time())
     in_hand = 0
+    opening = asyncio.Semaphore(OPENED)
     metrics.queue_limit.set(limits.in_hand)
 
     @asynccontextmanager
@@ -134,11 +136,13 @@ def create_app(desk: Desk) -> FastAPI:
                 )
             desk.gate.spend(who)
             raw = await _body(request, limits)
-            asked = await asyncio.to_thread(read, raw, model_id, limits)
-            if answers is None:
+            async with opening:
+                asked = await asyncio.to_thread(read, raw, model_id, limits)
+                ticket = await answers.start(asked) if answers else None
+                asked.images.clear()  # the question has them as the model takes them
+            if ticket is None:
                 assert desk.upstream
                 return await desk.upstream.ask(raw, asked.stream, leave)
-            ticket = await answers.start(asked)
             first = await _first(ticket, request)
             if asked.stream:
                 metrics.first_token.observe(time.perf_counter() - began)

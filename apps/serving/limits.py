@@ -18,7 +18,7 @@ class Limits:
     pixels: int = 25_000_000  # in all images of a request together; a 4K screenshot has 8.3 million
     images: int = 16
     tokens: int = 4096  # of an answer; one that asks for more gets as many
-    seconds: float = 120.0  # from a request read to its answer's end; of an upstream, for each word
+    seconds: float = 120.0  # from a request read to its answer's end
     reading: float = 20.0  # seconds for its head, and again for its body
 
     @property

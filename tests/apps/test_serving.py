@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
 import json
 import math
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +19,11 @@ from typing import Any
 import httpx
 import pytest
 from fastapi.responses import StreamingResponse
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from apps.asked import Refused
+from apps import server
+from apps.asked import Refused, read
 from apps.server import Desk
 from apps.serving import champion
 from apps.serving.gate import KEYS, Gate, keys_from_environment
@@ -272,6 +277,30 @@ def test_told_to_stop_and_not_in_time(tiny_model: Path) -> None:
             time.sleep(0.05)
     thread.join()
     assert answers[0].status_code == 503 and answers[0].headers["retry-after"]
+
+
+def test_few_pictures_are_open_at_once(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many requests with large pictures only a few have theirs in memory, and none when it is answered."""
+    opened: list[int] = []
+    hands: list[list[Any]] = []
+
+    def watched(*args: Any) -> Any:
+        asked = read(*args)
+        hands.append(asked.images)
+        opened.append(sum(map(len, hands)))
+        return asked
+
+    monkeypatch.setattr(server, "read", watched)
+    picture = io.BytesIO()
+    Image.new("RGB", (2000, 1000), "teal").save(picture, "PNG")
+    url = "data:image/png;base64," + base64.b64encode(picture.getvalue()).decode()
+    content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "act:"}]
+    body = asking(guided_choice=["yes", "no"]) | {"messages": [{"role": "user", "content": content}]}
+    with running(desk_of(tiny_model, "m", LIMITS)) as where, ThreadPoolExecutor(16) as pool:
+        asked = [body | {"max_tokens": 20 + i} for i in range(24)]
+        said = list(pool.map(lambda b: httpx.post(f"{where}/chat/completions", json=b, timeout=60), asked))
+    assert {answer.status_code for answer in said} == {200}
+    assert 0 < max(opened) <= server.OPENED and not any(hands)
 
 
 def test_others_need_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
