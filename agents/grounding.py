@@ -16,7 +16,8 @@ have to do.
     [!]   the first that is neither done nor stands there already: of what the goal has in quotes, or, where
           it has nothing in quotes, of what can be acted on; but no button that comes last while a field is
           empty
-    [! ?2] the same, with the empty fields that it may go into, where it is nowhere in sight
+    [! ?2] the same, with the fields that it may go into, where it is nowhere in sight: those that it belongs
+          into (`forms.homes`), or else the empty ones
 
 What has no mark is not in sight: to be typed, or to be found elsewhere. Only the goal's own words are
 marked, and nothing of the page is put in but refs, so no page can write into a goal; a mark never stands
@@ -33,6 +34,7 @@ import re
 from collections import defaultdict
 from collections.abc import Container, Iterator, Sequence
 
+from tools import forms
 from tools.actions import Action
 from tools.observation import EDITABLE, MAX_ELEMENTS, MAX_OPTIONS, Element, Observation
 from tools.x11.applications import DESKTOP
@@ -61,7 +63,7 @@ def mark(goal: str, page: Observation, history: Sequence[Action] = ()) -> str:
     longest runs first."""
     marks, following = _marks(goal, page, history)
     if following is not None:
-        marks[following] = [NEXT, *(marks.get(following) or _empty(page))]
+        marks[following] = [NEXT, *(marks.get(following) or _waiting(goal, following, page))]
     parts, last = list[str](), 0
     for end in sorted(marks):
         parts += goal[last:end], f"[{' '.join(marks[end])}]"
@@ -124,7 +126,7 @@ def premature(goal: str, page: Observation, history: Sequence[Action] = ()) -> f
     if following is None or not marks or following >= (end := max(marks)):
         return frozenset()
     by_ref = {str(e.ref): e for e in page.actionable()}
-    first = marks.get(following) or _empty(page)
+    first = marks.get(following) or _waiting(goal, following, page)
     fields = {said.strip("@?") for said in first if said[0] in "@?"}
     ticked = {ref for ref in first if ref in by_ref and by_ref[ref].role in TICKED}
     if not fields | ticked:
@@ -159,6 +161,17 @@ def _empty(page: Observation) -> list[str]:
     """The marks of fields with nothing in them."""
     fields = (e for e in page.actionable() if e.role in EDITABLE and not (e.options or e.value))
     return [f"?{e.ref}" for e in fields if "disabled" not in e.states][:EMPTY]
+
+
+def _waiting(goal: str, following: int, page: Observation) -> list[str]:
+    """The marks of the fields that the value which ends there may go into: those that it belongs into, else
+    empty ones that no other belongs into."""
+    quotes = {match.end(): match[1] for match in QUOTED.finditer(goal)}
+    homes = forms.homes(page, [goal])
+    if home := homes.get(quotes.get(following, "")):
+        return [f"?{ref}" for ref in sorted(home)][:EMPTY]
+    taken = {ref for value in quotes.values() for ref in homes.get(value, ())}
+    return [said for said in _empty(page) if int(said[1:]) not in taken]
 
 
 def _settled(said: Sequence[str], offered: Container[str]) -> bool:

@@ -103,6 +103,7 @@ class Job:
     files: Path | None = None  # what the browser uploads and downloads; scripts find copies
     work: Path | None = None  # where files are kept that scripts leave
     ask: Callable[[str], Awaitable[str]] | None = None  # the person, where one is there
+    whole: bool = True  # whether the actor may take on all of the goal: not after a script
     program: Program | Script = WHOLE
     steps: list[tuple[Observation, Decision, str]] = field(default_factory=list)
     timings: list[float] = field(default_factory=list)
@@ -245,6 +246,8 @@ class Job:
 
     async def act(self, part: str | None) -> None:
         """The actor works on the goal, or a part of it, until it says it is done."""
+        if part is None and not self.whole:
+            raise Over("not done", "the script ran, the reviewer does not see it done, and no other has come")
         begun = 0 if part is None else len(self.history)
         while True:
             since = time.monotonic()

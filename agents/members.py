@@ -24,7 +24,7 @@ from agents.lifting import parse_lifted
 from agents.policies import Decision
 from agents.program import WHOLE, Ask, Program, Script
 from agents.prompts import GOAL
-from agents.reviewer import NoVerdict, Reviewer
+from agents.reviewer import NoVerdict, Review, Reviewer
 from agents.script import run_script
 from agents.spans import Span, span
 from tools.actions import Action, ActionError
@@ -57,6 +57,7 @@ class Desk:
         self.span: Span | None = None  # what turns lie in, whichever task AutoGen takes them in
         self.planned = False  # a plan waits for review
         self.stalled = False  # another approach was asked for
+        self.unseen: tuple[int, Review] | None = None  # what was done when the reviewer did not see it done
         self.over: Over | None = None
         self.crash: Exception | None = None
 
@@ -227,12 +228,17 @@ class ReviewerAgent(Member):
             job.steps.append((job.observation, Decision(Action("send_msg_to_user", ("done",))), "reviewer"))
             job.timings.append(0.0)
         history = [d.action for _, d, _ in job.steps if d.valid]
-        review = await job.unless_interrupted(desk.reviewer.after(job.goal, job.observation, history))
-        job.spent(review.prompt_tokens, review.completion_tokens)
+        if desk.unseen and desk.unseen[0] == len(job.history):
+            review = desk.unseen[1]  # to ask until the answer is another would be no review
+        else:
+            review = await job.unless_interrupted(desk.reviewer.after(job.goal, job.observation, history))
+            job.spent(review.prompt_tokens, review.completion_tokens)
         job.say("reviewer", str(review))
         said = job.message
         if review.verdict == "not yet":
             job.tell(f"not yet: {review.why}")
+            desk.unseen = (len(job.history), review)
+            job.whole = job.whole and not isinstance(job.program, Script)
             last = Over("not done", f"the reviewer does not see it done: {review.why}")
             return desk.back_to_coder("not yet", review.why, last)
         if review.verdict == "give up":

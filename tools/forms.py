@@ -8,18 +8,33 @@ Small models spoil forms at the steps between: they write one value over another
 typing into it, press the button too early, or leave by a link what is filled in. `grammar.py` holds them to
 what is found here. All of it goes by what the goal has in quotes and what was done.
 
-Not covered: which value belongs into which field, and which button sends the form: the model has to know.
+Not covered: which value belongs into which field where neither the goal's words nor the value's kind tell,
+and which button sends the form: the model has to know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 from tools.actions import Action
 from tools.observation import EDITABLE, Element, Observation
 
 FILLING = frozenset({"fill", "select_option"})
 PRESSING = frozenset({"click", "dblclick", "mouse_click", "press", "keyboard_press"})
+VALUE = re.compile(r'"([^"]*)"')
+LINK = re.compile(
+    r"[\s:=>(-]*(?:\b(?:as|be|is|of|the|to|with)\b[\s:=]*)*$"
+)  # between a field's name and its value
+LONGEST_NAME = 4  # words
+TICKED = frozenset({"checkbox", "radio", "switch"})
+BOXES = re.compile("box|button|check|option|radio|switch|tick|toggle")
+# Kinds of values that HTML knows types of fields for, and what such fields are called.
+KINDS = (
+    (re.compile(r"[^@\s]+@[^@\s]+\.\w+"), re.compile("mail")),
+    (re.compile(r"\d{4}-\d\d-\d\d"), re.compile("date")),
+    (re.compile(r"\+?[\d() /-]{6,}"), re.compile("phone|mobile|^tel|cell")),
+)
 
 
 def typed(history: Sequence[Action]) -> set[tuple[object, object]]:
@@ -61,7 +76,66 @@ def begun(observation: Observation, quoted: Sequence[str], history: Sequence[Act
     return any(e.value in quoted and (e.name, e.value) in did for e in observation.actionable())
 
 
-def wanting(observation: Observation, to_do: Sequence[str]) -> list[tuple[Element, list[str]]]:
+def homes(observation: Observation, sources: Sequence[str]) -> dict[str, frozenset[int]]:
+    """For values in quotes the fields (refs) that they belong into, where that can be told: the one whose
+    name stands before the value (`mobile: "555-1185"`), else those of its kind (`"a@x.org"` into "E-mail").
+    """
+    fields = {
+        element.ref: _bare(element.name)
+        for element in observation.actionable()
+        if element.ref is not None and element.role in EDITABLE and not element.options
+    }
+    found: dict[str, frozenset[int]] = {}
+    for source in sources:
+        for match in VALUE.finditer(source):
+            before = re.split(r'[".,;!?]', LINK.sub("", source[: match.start()]))[-1]
+            words = _bare(before).split()[-LONGEST_NAME:]
+            said = (" ".join(words[at:]) for at in range(len(words)))
+            named = next((own for name in said if (own := _called(fields, name))), None)
+            kind = next((names for kind, names in KINDS if kind.fullmatch(match[1])), None)
+            alike = {ref for ref, name in fields.items() if kind and kind.search(name.replace(" ", ""))}
+            if home := named or alike:
+                found[match[1]] = frozenset(home)
+    return found
+
+
+def abroad(observation: Observation, to_do: Sequence[str], homes: Mapping[str, frozenset[int]]) -> list[str]:
+    """Those of the values that have a home and are in none yet."""
+    at = {(element.ref, element.value) for element in observation.actionable()}
+    return [value for value in to_do if value in homes and not any((r, value) in at for r in homes[value])]
+
+
+def fits(field: Element, values: Sequence[str], homes: Mapping[str, frozenset[int]]) -> list[str]:
+    """Those of the values that may go into a field: its own, if it has any, else those without a home."""
+    own = [value for value in values if field.ref in homes.get(value, ())]
+    return own or [value for value in values if value not in homes]
+
+
+def meant(element: Element, sources: Sequence[str]) -> bool:
+    """Whether a goal may be about a list or a box that can be set: it says a word of its name, one of its
+    options, or what kind of thing it is. Of anything else it may always be."""
+    said = [f" {_bare(source)} " for source in sources]
+    if element.options:
+        return any(
+            f" {_bare(text)} " in source for text in (element.name, *element.options) for source in said
+        )
+    if element.role not in TICKED or not element.name:
+        return True
+    words = [word for word in _bare(element.name).split() if len(word) > 2]
+    return any(BOXES.search(source) or any(f" {w} " in source for w in words) for source in said)
+
+
+def without(values: Sequence[str], sources: Sequence[str]) -> list[str]:
+    """The sources less these values in quotes, small letters or capitals."""
+    if not values:
+        return list(sources)
+    quoted = re.compile("|".join(re.escape(f'"{value}"') for value in values), re.IGNORECASE)
+    return [quoted.sub('""', source) for source in sources]
+
+
+def wanting(
+    observation: Observation, to_do: Sequence[str], homes: Mapping[str, frozenset[int]]
+) -> list[tuple[Element, list[str]]]:
     """The fields that some of it may go into: lists that offer it, empty ones if it is nowhere in sight."""
     fields = [e for e in observation.actionable() if e.role in EDITABLE and "disabled" not in e.states]
     held = {field.value for field in fields}
@@ -69,7 +143,8 @@ def wanting(observation: Observation, to_do: Sequence[str]) -> list[tuple[Elemen
     found = []
     for field in fields:
         choices = [option for option in field.options if option in to_do and option not in held]
-        if values := choices if field.options else to_type if not field.value else []:
+        typed_in = fits(field, to_type, homes) if not field.value else []
+        if values := choices if field.options else typed_in:
             found.append((field, values))
     return found
 
@@ -82,3 +157,11 @@ def unsent(observation: Observation, history: Sequence[Action]) -> bool:
     last = next((a for a in told if not (a.name == "click" and a.label in chosen)), None)
     buttons = any(element.role == "button" for element in observation.actionable())
     return buttons and last is not None and last.name in FILLING
+
+
+def _bare(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.casefold()))
+
+
+def _called(fields: Mapping[int, str], name: str) -> set[int]:
+    return {ref for ref, own in fields.items() if own == name}

@@ -51,11 +51,13 @@ def action_regex(
     that, it is chosen before anything else: such fields often hold only what was. A form that is begun is
     filled in before anything else, as far as what is quoted and not done can go into its empty fields and
     lists; and while such a value is nowhere in sight, an empty field is typed into, not clicked, nor is one
-    that holds what was typed. A form that is begun and has a button is not left by a link, nor backwards,
+    that holds what was typed. Where the goal or a value's kind tells which field it belongs into, it goes
+    into no other, and nothing else goes into that; lists and boxes that a goal with something in quotes says
+    nothing of stay as they are. A form that is begun and has a button is not left by a link, nor backwards,
     until something was pressed. Without `done` nothing is said to the person yet, and what is `early`, by
     ref, is not acted on yet. Matching is meant whole (`fullmatch`).
     """
-    quoted: list[str] = []
+    said, cased, page, quoted = list[str](), list[str](), list[str](), list[str]()
     typed = forms.typed(history)
     held = [e.value for e in observation.elements if e.value]
     empty = [e for e in observation.actionable() if e.role in EDITABLE and not (e.options or e.value)]
@@ -65,21 +67,27 @@ def action_regex(
         said = list(sources)
         quoted = list(dict.fromkeys(q for source in said for q in QUOTED.findall(source)))
         cased = [change(source) for source in said for change in (str.upper, str.lower)]
-        names = [e.name for e in observation.elements]
-        text = copied([*said, *cased, *held, *names, observation.error or ""])
+        page = [*held, *(e.name for e in observation.elements), observation.error or ""]
+        text = copied([*said, *cased, *page])
     if offered := forms.offered(observation, quoted, history):
         return f"(?:{'|'.join(map(_choosing, offered))})"
     to_do = forms.left(observation, quoted, history)
     to_type = bool(forms.unseen(observation, to_do))
+    homes = forms.homes(observation, said)
+    homed = forms.abroad(observation, to_do, homes)
+    other = copied([*forms.without(homed, [*said, *cased]), *page]) if homed else ""
     begun = forms.begun(observation, quoted, history)
-    if begun and (wanting := forms.wanting(observation, to_do)):
+    if begun and (wanting := forms.wanting(observation, to_do, homes)):
         return f"(?:{'|'.join(_filling(field, values) for field, values in wanting)})"
     unsent = begun and forms.unsent(observation, history)
     refs = up_to(max((e.ref or 0 for e in observation.actionable()), default=0))
     written: list[str] = []
     texts: list[str] = []  # beginnings of calls that end in a text: by far the longest part, it comes once
+    others: list[str] = []  # those of fields that are none of those that some of it belongs into
     for element in observation.actionable():
         if element.ref in early or "disabled" in element.states:
+            continue
+        if quoted and not forms.meant(element, said):
             continue
         if not (unsent and element.role == "link"):
             filled = bool(quoted) and (element.name, element.value) in typed
@@ -90,9 +98,13 @@ def action_regex(
             if element.role not in EDITABLE or element.options:
                 continue
             if filled:
-                others = "|".join(re.escape(quote(q)) for q in quoted if q not in held)
-                if others and not empty:
-                    written.append(rf"{_said(element)}fill\({element.ref}, (?:{others})\)")
+                new = forms.fits(element, [value for value in quoted if value not in held], homes)
+                if new and not empty:
+                    written.append(_filling(element, new))
+            elif own := [value for value in homed if element.ref in homes[value]]:
+                written.append(_filling(element, own))
+            elif homed:
+                others.append(rf"{_said(element)}fill\({element.ref}, ")
             else:
                 texts.append(rf"{_said(element)}fill\({element.ref}, ")
     for name, spec in ACTIONS.items():
@@ -117,6 +129,8 @@ def action_regex(
     if done:
         written.append(r'send_msg_to_user\("done"\)')
     written.append(rf"(?:{'|'.join(texts)}){text}\)")
+    if others:
+        written.append(rf"(?:{'|'.join(others)}){other}\)")
     return "(?:" + "|".join(written) + ")"
 
 

@@ -152,7 +152,7 @@ def _reviewer(episode: Episode, draw: random.Random) -> Iterator[Example]:
         return
     script = episode.extra.get("script")
     yield plan(script or "act(goal)", "approve")
-    if script and (other := _miscopied(script, draw)):
+    if script and (other := _mistaken(script, draw)):
         yield plan(other, UNFIT)
     yield result(episode.final, history, "done")
     acts = [i for i, s in enumerate(episode.steps) if not s.decision.action.final]
@@ -190,13 +190,21 @@ def _slip(actions: list[Action], draw: random.Random) -> list[Action] | None:
     return [*actions[:spot], replace(action, args=(action.args[0], wrong)), *actions[spot + 1 :]]
 
 
-def _miscopied(script: str, draw: random.Random) -> str | None:
-    """The script with one of its texts cut short; None where it has none that is long enough."""
-    texts = [t for t in re.findall(r'"([^"\n]+)"', script) if len(t) > 3 and t != "Enter"]
-    if not texts:
-        return None
-    text = draw.choice(texts)
-    return script.replace(f'"{text}"', f'"{text[: len(text) // 2]}"')
+def _mistaken(script: str, draw: random.Random) -> str | None:
+    """The script with a mistake that a coder makes: the least for the most, two of its texts in each other's
+    place, or one cut short; None where there is nothing to mistake."""
+    wrong = []
+    if found := re.search(r"\b(max|min)\(", script):
+        other = {"max": "min", "min": "max"}[found[1]]
+        wrong.append(f"{script[: found.start(1)]}{other}{script[found.end(1) :]}")
+    texts = sorted({t for t in re.findall(r'"([^"\n]+)"', script) if len(t) > 3 and t != "Enter"})
+    if len(texts) > 1:
+        one, two = (f'"{text}"' for text in draw.sample(texts, 2))
+        wrong.append(two.join(part.replace(two, one) for part in script.split(one)))
+    if texts:
+        text = draw.choice(texts)
+        wrong.append(script.replace(f'"{text}"', f'"{text[: len(text) // 2]}"'))
+    return draw.choice(wrong) if wrong else None
 
 
 def _program(episode: Episode) -> Program | None:

@@ -215,6 +215,16 @@ async def test_a_script_that_failed_is_not_run_again_but_left_to_the_actor(page:
     assert "the script that failed, again; the actor goes step by step" in page.said("coder")
 
 
+async def test_what_a_script_did_is_not_done_over_by_hand(page: Run) -> None:
+    """It ran, the reviewer does not see it done, and the coder has no other: an honest end, and the page as
+    the script left it."""
+    script = 'for name in ["Save"]:\n    fill(textbox("Total"), "7")\n    click(button(name))'
+    answers = {"check result:": ["not yet: nothing is saved"], "act:": [pick("Delete all")]}
+    result = await page.go([script, "act(goal)"], answers)
+    assert result.outcome == "not done" and "no other has come" in result.reason
+    assert "saved 7" in await page.shown() and not page.server.texts("act:")
+
+
 @pytest.mark.parametrize(
     ("call", "why"),
     [

@@ -172,11 +172,11 @@ def test_what_was_typed_is_not_typed_again() -> None:
     """A field that holds what was typed into it takes one of the goal's quoted values that no field holds
     yet, if none is empty, or is done with; what stood there before, or holds something else by now, may be
     typed over with anything."""
-    goal = 'Set name "Ada" and mail "a@x.org" for the new one'
+    goal = 'Note "Ada" and "no 7" for the new one'
     name = Element(1, "textbox", "Name", BOX, value="Ada")
     seen = Observation("http://x/", "T", (9, 9), (name, Element(2, "textbox", "Mail", BOX)))
     done = [parse('"Name" fill(1, "Ada")')]
-    again, other, words = '"Name" fill(1, "Ada")', '"Name" fill(1, "a@x.org")', '"Name" fill(1, "new one")'
+    again, other, words = '"Name" fill(1, "Ada")', '"Name" fill(1, "no 7")', '"Name" fill(1, "new one")'
     pattern = action_regex(seen, [goal], done)
     assert not any(allows(pattern, typed) for typed in (again, words, other))
     full = replace(seen, elements=(name, replace(seen.elements[1], value="?")))
@@ -188,12 +188,13 @@ def test_what_was_typed_is_not_typed_again() -> None:
         assert allows(action_regex(seen, [goal], history), words)
     assert not allows(action_regex(seen, ['Set name "Ada"'], done), words)
     assert allows(action_regex(seen, ["Set name Ada"], done), again)  # which of it is a value nobody knows
-    both = replace(seen, elements=(name, replace(seen.elements[1], value="a@x.org")))
+    both = replace(seen, elements=(name, replace(seen.elements[1], value="no 7")))
     assert not allows(action_regex(both, [goal], done), other)  # it stands where it belongs
 
 
 def test_of_a_list_that_offers_what_is_quoted_nothing_else_is_chosen() -> None:
-    """Nothing at all where it is chosen already; a list that offers nothing of the goal's stays free."""
+    """Nothing at all where it is chosen already, or where the goal says nothing of such a list; one that it
+    names, and that offers nothing of it, stays free."""
     box = Element(1, "combobox", "Priority", BOX, "low", options=("low", "high", "urgent"))
     seen = Observation("http://x/", "T", (9, 9), (box,))
 
@@ -202,7 +203,8 @@ def test_of_a_list_that_offers_what_is_quoted_nothing_else_is_chosen() -> None:
         return [o for o in box.options if allows(pattern, f'"Priority" select_option(1, "{o}")')]
 
     assert choices('Make it "urgent"') == ["urgent"] and choices('Make it "low"') == []
-    assert choices('Call it "New"') == ["high", "urgent"] == choices("Make it urgent")
+    assert choices('Call it "New"') == []
+    assert choices('Set the priority to "P1"') == ["high", "urgent"] == choices("Make it urgent")
 
 
 def test_a_form_that_is_begun_is_filled_in_before_anything_else() -> None:
@@ -308,3 +310,44 @@ def test_terminals_applications_and_what_is_early() -> None:
     assert not allows(action_regex(terminal), 'goto("app:mousepod")')  # there is none
     assert allows(action_regex(page, ["Make it."]), '"OK" click(1)')
     assert not allows(action_regex(page, ["Make it."], early={1}), '"OK" click(1)')
+
+
+def test_a_value_goes_into_the_field_that_it_belongs_into() -> None:
+    """By the name that stands before it in the goal, or by its kind; into no other, and nothing else into
+    that. A value of which neither tells goes where no other belongs."""
+    fields = [Element(1, "textbox", "Mobile", BOX), Element(2, "textbox", "Mail", BOX)]
+    seen = Observation("http://x/", "T", (9, 9), (*fields, Element(3, "textbox", "Buyer", BOX)))
+    goal = 'New client "Ada Ito": email address "a@x.org"; mobile = "555 0148 23".'
+
+    def where(value: str, goal: str = goal, look: Observation = seen) -> list[str]:
+        pattern = action_regex(look, [goal])
+        return [e.name for e in look.elements if allows(pattern, f'"{e.name}" fill({e.ref}, "{value}")')]
+
+    assert (
+        where("a@x.org") == ["Mail"] and where("555 0148 23") == ["Mobile"] and where("Ada Ito") == ["Buyer"]
+    )
+    assert where("ADA ITO") == ["Buyer"] and where("A@X.ORG") == []
+    assert where("5", 'Set "Mobile" to "5"') == ["Mobile", "Mail", "Buyer"]  # a name in quotes is a value too
+    held = replace(seen, elements=(replace(fields[0], value="030 11"), *seen.elements[1:]))
+    assert where("a@x.org", 'Find "Ada" and set mail "a@x.org"', held) == ["Mail"]
+    assert where("Ada", 'Call "Ada" at "+49 30 1234"') == ["Mail", "Buyer"]
+    assert where("Zed", 'Buyer "Zed"') == ["Buyer"] and where("Zed", "Buyer Zed") == [
+        "Mobile",
+        "Mail",
+        "Buyer",
+    ]
+
+
+def test_what_the_goal_says_nothing_of_stays_as_it_is() -> None:
+    """A list or a box, where the goal has something in quotes: else small models set what stands beside."""
+    sounds, theme = Element(1, "checkbox", "Sounds", BOX), Element(2, "combobox", "Theme", BOX, "Day")
+    seen = Observation("http://x/", "T", (9, 9), (sounds, replace(theme, options=("Day", "Night"))))
+    tick, choose = '"Sounds" click(1)', '"Theme" select_option(2, "Night")'
+
+    def both(goal: str) -> tuple[bool, bool]:
+        pattern = action_regex(seen, [goal])
+        return allows(pattern, tick), allows(pattern, choose)
+
+    assert both('Use "Yours, Ada" as sign-off.') == (False, False)
+    assert both('Turn off "Sounds".') == (True, False) and both('Make it "Night"') == (False, True)
+    assert both('Check the box beside "Ada"') == (True, False) and both("Use the other one") == (True, True)
