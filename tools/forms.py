@@ -28,6 +28,7 @@ LINK = re.compile(
 )  # between a field's name and its value
 LONGEST_NAME = 4  # words
 TICKED = frozenset({"checkbox", "radio", "switch"})
+HIDDEN = "\u2022"  # a character of a password, as pages are read
 BOXES = re.compile("box|button|check|option|radio|switch|tick|toggle")
 # Kinds of values that HTML knows types of fields for, and what such fields are called.
 KINDS = (
@@ -79,12 +80,11 @@ def begun(observation: Observation, quoted: Sequence[str], history: Sequence[Act
 def homes(observation: Observation, sources: Sequence[str]) -> dict[str, frozenset[int]]:
     """For values in quotes the fields (refs) that they belong into, where that can be told: the one whose
     name stands before the value (`mobile: "555-1185"`), else those of its kind (`"a@x.org"` into "E-mail").
+    Nothing for what stands in one of them, or may stand in a field that hides it: it may be wanted twice.
     """
-    fields = {
-        element.ref: _bare(element.name)
-        for element in observation.actionable()
-        if element.ref is not None and element.role in EDITABLE and not element.options
-    }
+    here = [e for e in observation.actionable() if e.role in EDITABLE and not e.options]
+    fields = {element.ref: _bare(element.name) for element in here if element.ref is not None}
+    holds = {element.ref: element.value or "" for element in here}
     found: dict[str, frozenset[int]] = {}
     for source in sources:
         for match in VALUE.finditer(source):
@@ -94,15 +94,10 @@ def homes(observation: Observation, sources: Sequence[str]) -> dict[str, frozens
             named = next((own for name in said if (own := _called(fields, name))), None)
             kind = next((names for kind, names in KINDS if kind.fullmatch(match[1])), None)
             alike = {ref for ref, name in fields.items() if kind and kind.search(name.replace(" ", ""))}
-            if home := named or alike:
+            home = named or alike
+            if home and not any(holds[ref] in (match[1], HIDDEN * len(match[1])) for ref in home):
                 found[match[1]] = frozenset(home)
     return found
-
-
-def abroad(observation: Observation, to_do: Sequence[str], homes: Mapping[str, frozenset[int]]) -> list[str]:
-    """Those of the values that have a home and are in none yet."""
-    at = {(element.ref, element.value) for element in observation.actionable()}
-    return [value for value in to_do if value in homes and not any((r, value) in at for r in homes[value])]
 
 
 def fits(field: Element, values: Sequence[str], homes: Mapping[str, frozenset[int]]) -> list[str]:

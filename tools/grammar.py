@@ -74,7 +74,7 @@ def action_regex(
     to_do = forms.left(observation, quoted, history)
     to_type = bool(forms.unseen(observation, to_do))
     homes = forms.homes(observation, said)
-    homed = forms.abroad(observation, to_do, homes)
+    homed = [value for value in to_do if value in homes]
     other = copied([*forms.without(homed, [*said, *cased]), *page]) if homed else ""
     begun = forms.begun(observation, quoted, history)
     if begun and (wanting := forms.wanting(observation, to_do, homes)):

@@ -10,9 +10,11 @@ checkpoints in several files.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -39,7 +41,7 @@ def average(checkpoints: Sequence[Path], out: Path) -> Path:
     states = [load_file(folder / WEIGHTS) for folder in checkpoints]
     shapes = [{name: weight.shape for name, weight in state.items()} for state in states]
     for folder, shape in zip(checkpoints, shapes, strict=True):
-        if (folder / TOKENIZER).read_bytes() != (last / TOKENIZER).read_bytes():
+        if _tokens(folder) != _tokens(last):
             raise ValueError(f"{folder} and {last} have not the same tokenizer")
         if shape != shapes[-1]:
             raise ValueError(f"{folder} and {last} are not of one size")
@@ -49,3 +51,9 @@ def average(checkpoints: Sequence[Path], out: Path) -> Path:
     shutil.copytree(last, out, ignore=shutil.ignore_patterns(WEIGHTS), dirs_exist_ok=True)
     save_file(mean, out / WEIGHTS, kind)
     return out
+
+
+def _tokens(folder: Path) -> dict[str, Any]:
+    """The tokenizer, but for how it was last asked to pad: a trainer leaves that in the file."""
+    said = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))
+    return {key: value for key, value in said.items() if key not in ("padding", "truncation")}

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import regex
 
+from agents.grounding import premature
 from tools.actions import ACTIONS, Action, parse, quote
 from tools.grammar import action_regex, copied, up_to
 from tools.observation import MAX_ELEMENTS, Box, Element, Observation
@@ -336,6 +337,22 @@ def test_a_value_goes_into_the_field_that_it_belongs_into() -> None:
         "Mail",
         "Buyer",
     ]
+
+
+def test_a_value_that_is_at_home_may_be_wanted_again() -> None:
+    """A password that hides what it holds, and is to be typed twice; then the form is sent."""
+    goal = 'Enter the password "G37" into both text fields and press submit.'
+    fields = [
+        Element(1, "textbox", "Password", BOX, value="\u2022" * 3),
+        Element(2, "textbox", "Verify", BOX),
+    ]
+    seen = Observation("http://x/", "T", (9, 9), (*fields, Element(3, "button", "Submit", BOX)))
+    done = [parse('"Password" fill(1, "G37")')]
+    assert allows(action_regex(seen, [goal], done), '"Verify" fill(2, "G37")')
+    both = replace(seen, elements=(fields[0], replace(fields[1], value="\u2022" * 3), seen.elements[2]))
+    done.append(parse('"Verify" fill(2, "G37")'))
+    assert allows(action_regex(both, [goal], done), '"Submit" click(3)')
+    assert not premature(goal, both, done)
 
 
 def test_what_the_goal_says_nothing_of_stays_as_it_is() -> None:

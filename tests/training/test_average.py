@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 from transformers import AutoModelForImageTextToText
 
 from apps.main import main
@@ -17,7 +18,8 @@ from training.average import average
 
 @pytest.fixture
 def two(tiny: Path, tmp_path: Path) -> tuple[Path, Path]:
-    """A tiny checkpoint, and the same after some training: every weight moved."""
+    """A tiny checkpoint, and the same after some training: every weight moved, and the tokenizer padding as
+    a trainer had it pad."""
     other = tmp_path / "other"
     shutil.copytree(tiny, other)
     model = AutoModelForImageTextToText.from_pretrained(other)
@@ -25,6 +27,9 @@ def two(tiny: Path, tmp_path: Path) -> tuple[Path, Path]:
         for weight in model.parameters():
             weight.add_(0.5)
     model.save_pretrained(other)
+    tokenizer = Tokenizer.from_file(str(other / "tokenizer.json"))
+    tokenizer.enable_padding()
+    tokenizer.save(str(other / "tokenizer.json"))
     return tiny, other
 
 
@@ -37,7 +42,7 @@ def test_the_mean(two: tuple[Path, Path], tmp_path: Path, capsys: pytest.Capture
     for name, weight in first.items():
         torch.testing.assert_close(mean[name], weight + 0.25)
     AutoModelForImageTextToText.from_pretrained(out)
-    assert (out / "tokenizer.json").read_bytes() == (two[0] / "tokenizer.json").read_bytes()
+    assert (out / "tokenizer.json").read_bytes() == (two[1] / "tokenizer.json").read_bytes()
 
 
 def test_no_mean(two: tuple[Path, Path], tmp_path: Path) -> None:
