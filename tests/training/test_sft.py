@@ -141,3 +141,21 @@ def test_it_fits_and_goes_on(tiny: Path, tmp_path: Path, lora: bool) -> None:
     before, _ = load(tiny)
     name = "model.text_model.layers.0.mlp.up_proj.weight"
     assert not torch.equal(trained.state_dict()[name], before.state_dict()[name])
+
+
+def test_killed_while_a_checkpoint_was_written(tiny: Path, tmp_path: Path) -> None:
+    """A run goes on from the last checkpoint that is whole, with nothing of one that a kill cut short."""
+    _, processor = load(tiny)
+    rows = build_rows([episode(1), episode(2)], shrinker(processor), 8)
+    recipe = Recipe(steps=4, batch=2, save_steps=2)
+    straight = load(fine_tune(tiny, rows, recipe, tmp_path / "a"))[0].state_dict()
+    fine_tune(tiny, rows, recipe, tmp_path / "b")
+    cut = tmp_path / "b" / "checkpoints" / "checkpoint-4"
+    for name in ("trainer_state.json", "scheduler.pt", "rng_state.pth"):  # what is written last
+        (cut / name).unlink()
+    (cut / "optimizer.pt").write_bytes(b"PK")
+    resumed = load(fine_tune(tiny, rows, recipe, tmp_path / "b"))[0].state_dict()
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+    (cut / "trainer_state.json").write_text("{")
+    resumed = load(fine_tune(tiny, rows, recipe, tmp_path / "b"))[0].state_dict()
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
