@@ -26,6 +26,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+LEAST = {"steps": 1, "batch": 1, "questions": 1, "read": 1, "minutes": 0, "workers": 0, "ray": 0}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
@@ -131,6 +133,9 @@ def run(args: argparse.Namespace) -> int:
     stages = {"pretrain": _pretrain, "sft": _sft, "rft": _rft, "dpo": _dpo}
     stage = (stages | {"average": _average, "promote": _promote, "rollback": _rollback})[args.stage]
     try:
+        for name, least in LEAST.items():
+            if getattr(args, name, least) < least:
+                raise ValueError(f"--{name} must be at least {least}")
         result = stage(args)
     except (ValueError, NoModel, RoundFailed, PreflightError) as error:
         print(f"shopfloor train {args.stage}: {error}", file=sys.stderr)
