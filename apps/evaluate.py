@@ -8,9 +8,9 @@
 
 `--protocol a` is BrowserGym's MiniWoB++ benchmark: 125 tasks, its own five seeds each, at most ten steps.
 
-The report goes to MLflow, and with `--json` to stdout, where `shopfloor train promote` can take it from. With
-`--out`, episodes are kept, and the same evaluation started again goes on where it was. `--role reviewer`
-measures the verdict at the end instead, on as many good episodes as near misses.
+The report goes to MLflow, and with `--json` to stdout. With `--out`, episodes are kept, and the same
+evaluation started again goes on where it was. `--role reviewer` measures the verdict at the end instead, on
+as many good episodes as near misses.
 
 Not covered: the figures themselves (`eval/runner.py`, `eval/verdicts.py`), comparing two reports
 (`eval/statistics.py`), what the team does with a task (`attempt.py`), `eval hostile` (`hostile.py`) and
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
         from apps import hostile
 
         return hostile.run(args)
-    problem = _wrong(args)
+    problem = wrong(args)
     if problem:
         print(f"shopfloor eval: {problem}", file=sys.stderr)
         return 2
@@ -128,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _wrong(args: argparse.Namespace) -> str | None:
+def wrong(args: argparse.Namespace) -> str | None:
     """What is wrong with the arguments, and the mend."""
     from eval.runner import seeds
     from trajectories.suites import open_suite

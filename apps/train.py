@@ -238,9 +238,14 @@ def _promote(args: argparse.Namespace) -> dict[str, Any]:
     evaluate.add_arguments(parser)
     options = ["--episodes", str(args.episodes), "--workers", str(args.workers), "--seed", str(args.seed)]
 
+    asked = [parser.parse_args([suite.strip(), *options]) for suite in args.suites.split(",")]
+    if problem := next(filter(None, map(evaluate.wrong, asked)), None):  # before any of them takes its time
+        raise ValueError(problem)
+
     def reports(folder: Path) -> Sequence[Mapping[str, Any]]:
-        asked = ([suite, "--model", str(folder), *options] for suite in args.suites.split(","))
-        found = [asyncio.run(evaluate.measure(parser.parse_args(a))) for a in asked]
+        for one in asked:
+            one.model = str(folder)
+        found = [asyncio.run(evaluate.measure(one)) for one in asked]
         for report in found:
             evaluate.log(report)
         return [report.json() for report in found]
