@@ -188,6 +188,16 @@ def test_wrong_use(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixtu
     assert f"{words[0]} must be at least" in capsys.readouterr().err and not out.exists()
 
 
+def test_a_page_without_a_picture_among_others(tiny: Path) -> None:
+    """Whichever comes first in a batch, a picture is seen as in a row that is alone."""
+    model, processor = load(tiny)
+    pad = processor.tokenizer.pad_token_id
+    bare, seen = (pack(Artist("mixed", 0.5, 64).screen(3, picture), processor) for picture in (False, True))
+    (alone,) = row_losses(model, collate([seen], pad))
+    assert row_losses(model, collate([seen, bare], pad))[0] == pytest.approx(alone, rel=1e-5)
+    assert row_losses(model, collate([bare, seen], pad))[1] == pytest.approx(alone, rel=1e-5)
+
+
 def test_of_more_rows_than_a_pool_trains_on_those_of_higher_loss_are_likelier(tiny: Path) -> None:
     """A row's loss is the sum over its answers, and the rows chosen have more of it than those left."""
     model, processor = load(tiny)
