@@ -30,6 +30,10 @@ from trajectories.examples import examples, pairs
 
 SHARE = {"actor": 0.68, "reviewer": 0.2, "coder": 0.12}
 COMPLETION = {"completion": "answer"}
+NOTHING = (
+    "nothing to learn from in these episodes: they broke off, are held out, or were left out by the line; "
+    "make some: shopfloor generate helpdesk"
+)
 SHOWN = ("loss", "learning_rate", "rewards/accuracies", "rewards/margins")  # of what a trainer logs
 
 
