@@ -281,7 +281,7 @@ async def _served(url: str) -> tuple[Endpoint, str]:
 
     import openai
 
-    from agents.clients import Endpoint, ModelDown
+    from agents.clients import Endpoint, ModelDown, flag
 
     key = os.environ.get("SHOPFLOOR_MODEL_KEY", "").strip() or "none"
     name = label = os.environ.get("SHOPFLOOR_MODEL_NAME", "").strip()
@@ -296,7 +296,7 @@ async def _served(url: str) -> tuple[Endpoint, str]:
             raise ModelDown(
                 f"{url} lists no models ({error}); its URL usually ends in /v1, or set SHOPFLOOR_MODEL_NAME"
             ) from error
-    brief, grammar = (os.environ.get(f"SHOPFLOOR_MODEL_{f}") == "1" for f in ("BRIEF", "GRAMMAR"))
+    brief, grammar = (flag(f"SHOPFLOOR_MODEL_{switch}") for switch in ("BRIEF", "GRAMMAR"))
     return Endpoint(url, name, key, brief, grammar), label
 
 

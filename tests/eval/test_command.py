@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
 from agents.scripted import ScriptedServer, pick
+from apps.evaluate import endpoint_of
 from apps.main import main
 from training.tracking import connect
 
@@ -124,3 +126,19 @@ def test_a_model_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     """An address where nothing answers: exit 1, and what to do."""
     assert main(["eval", "miniwob", "--model", "http://127.0.0.1:9/v1", "--episodes", "1"]) == 1
     assert "lists no models" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("said", "meant"), [("1", True), ("true", True), ("on", True), ("0", False)])
+def test_what_a_server_can_do_is_said_as_everywhere(
+    said: str, meant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model given by its URL is asked as one that is set: the switches are read alike."""
+    url = "http://127.0.0.1:9/v1"
+    for name, value in (("URL", url), ("NAME", "m"), ("BRIEF", said), ("GRAMMAR", said)):
+        monkeypatch.setenv(f"SHOPFLOOR_MODEL_{name}", value)
+
+    async def switches(model: str | None) -> tuple[bool, bool]:
+        async with endpoint_of(model) as (endpoint, _):
+            return endpoint.brief, endpoint.grammar
+
+    assert asyncio.run(switches(None)) == asyncio.run(switches(url)) == (meant, meant)
