@@ -79,7 +79,7 @@ def endpoint_for(role: Role, default: Endpoint | None) -> Endpoint:
         if not model:
             raise EndpointUnset(f"{prefix}_URL is set but {prefix}_{model_key} is not; name the model there")
         key = os.environ.get(f"{prefix}_KEY", "").strip() or "none"
-        return Endpoint(url, model, key, _flag(f"{prefix}_BRIEF"), _flag(f"{prefix}_GRAMMAR"))
+        return Endpoint(url, model, key, flag(f"{prefix}_BRIEF"), flag(f"{prefix}_GRAMMAR"))
     if default is None:
         raise EndpointUnset(
             f"no model for the {role}: set SHOPFLOOR_MODEL_URL and SHOPFLOOR_MODEL_NAME "
@@ -98,7 +98,8 @@ def by_proxy(url: str) -> bool:
     return urlsplit(url).hostname not in LOOPBACK
 
 
-def _flag(variable: str) -> bool:
+def flag(variable: str) -> bool:
+    """Whether a switch of the environment is on."""
     return os.environ.get(variable, "").lower() in ("1", "true", "yes", "on")
 
 

@@ -8,9 +8,9 @@
 
 `--protocol a` is BrowserGym's MiniWoB++ benchmark: 125 tasks, its own five seeds each, at most ten steps.
 
-The report goes to MLflow, and with `--json` to stdout, where `shopfloor train promote` can take it from. With
-`--out`, episodes are kept, and the same evaluation started again goes on where it was. `--role reviewer`
-measures the verdict at the end instead, on as many good episodes as near misses.
+The report goes to MLflow, and with `--json` to stdout. With `--out`, episodes are kept, and the same
+evaluation started again goes on where it was. `--role reviewer` measures the verdict at the end instead, on
+as many good episodes as near misses.
 
 Not covered: the figures themselves (`eval/runner.py`, `eval/verdicts.py`), comparing two reports
 (`eval/statistics.py`), what the team does with a task (`attempt.py`), `eval hostile` (`hostile.py`) and
@@ -25,7 +25,7 @@ import json
 import re
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
         from apps import hostile
 
         return hostile.run(args)
-    problem = _wrong(args)
+    problem = wrong(args)
     if problem:
         print(f"shopfloor eval: {problem}", file=sys.stderr)
         return 2
@@ -128,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _wrong(args: argparse.Namespace) -> str | None:
+def wrong(args: argparse.Namespace) -> str | None:
     """What is wrong with the arguments, and the mend."""
     from eval.runner import seeds
     from trajectories.suites import open_suite
@@ -254,7 +254,7 @@ async def endpoint_of(model: str | None) -> AsyncIterator[tuple[Endpoint, str]]:
 
     if model is None and os.environ.get("SHOPFLOOR_MODEL_URL", "").strip():
         endpoint = endpoint_for("actor", None)
-        yield endpoint, endpoint.model
+        yield endpoint, await _labelled(endpoint)
         return
     if model is not None and model.startswith(("http://", "https://")):
         yield await _served(model)
@@ -275,29 +275,50 @@ async def endpoint_of(model: str | None) -> AsyncIterator[tuple[Endpoint, str]]:
 
 
 async def _served(url: str) -> tuple[Endpoint, str]:
-    """The endpoint at a URL, SHOPFLOOR_MODEL_NAME or the first model it lists, and what that is called; a
-    server of ours says which weights it has now. Raises ModelDown."""
+    """The endpoint at a URL, SHOPFLOOR_MODEL_NAME or the first model it lists, and what that is called.
+    Raises ModelDown."""
     import os
 
     import openai
 
-    from agents.clients import Endpoint, ModelDown
+    from agents.clients import Endpoint, ModelDown, flag
 
     key = os.environ.get("SHOPFLOOR_MODEL_KEY", "").strip() or "none"
-    name = label = os.environ.get("SHOPFLOOR_MODEL_NAME", "").strip()
+    name = os.environ.get("SHOPFLOOR_MODEL_NAME", "").strip()
     if not name:
         try:
             async with openai.AsyncOpenAI(base_url=url, api_key=key, timeout=20) as client:
-                listed = (await client.models.list()).data[0]
-                name = listed.id
-                version = (listed.model_extra or {}).get("version")
-                label = f"{name} {version}" if version else name
+                name = (await client.models.list()).data[0].id
         except (openai.OpenAIError, IndexError, AttributeError, TypeError) as error:
             raise ModelDown(
                 f"{url} lists no models ({error}); its URL usually ends in /v1, or set SHOPFLOOR_MODEL_NAME"
             ) from error
-    brief, grammar = (os.environ.get(f"SHOPFLOOR_MODEL_{f}") == "1" for f in ("BRIEF", "GRAMMAR"))
-    return Endpoint(url, name, key, brief, grammar), label
+    brief, grammar = (flag(f"SHOPFLOOR_MODEL_{switch}") for switch in ("BRIEF", "GRAMMAR"))
+    endpoint = Endpoint(url, name, key, brief, grammar)
+    return endpoint, await _labelled(endpoint)
+
+
+async def _labelled(endpoint: Endpoint) -> str:
+    """What an endpoint's model is called; a server of ours says which weights it has now, for under the same
+    name others follow."""
+    import openai
+
+    from agents.clients import by_proxy
+
+    model, url = endpoint.model, endpoint.base_url
+    direct = None if by_proxy(url) else openai.DefaultAsyncHttpxClient(trust_env=False)
+    version = None
+    # That it can't be asked, or lists nothing, is no failure yet: the questions will tell.
+    with suppress(openai.OpenAIError, AttributeError, TypeError, ValueError, TimeoutError):
+        async with (
+            asyncio.timeout(20),
+            openai.AsyncOpenAI(
+                base_url=url, api_key=endpoint.api_key, max_retries=0, http_client=direct
+            ) as client,
+        ):
+            listed = (await client.models.list()).data
+            version = next(((m.model_extra or {}).get("version") for m in listed if m.id == model), None)
+    return f"{model} {version}" if version else model
 
 
 def _judged(args: argparse.Namespace) -> int:
@@ -347,7 +368,9 @@ async def _reviewer(model: str | None) -> AsyncIterator[tuple[Ask, str]]:
     urls = ("SHOPFLOOR_REVIEWER_URL", "SHOPFLOOR_MODEL_URL")
     if model is None and any(os.environ.get(url, "").strip() for url in urls):
         endpoint = endpoint_for("reviewer", None)
-        found: AbstractAsyncContextManager[tuple[Endpoint, str]] = nullcontext((endpoint, endpoint.model))
+        found: AbstractAsyncContextManager[tuple[Endpoint, str]] = nullcontext(
+            (endpoint, await _labelled(endpoint))
+        )
     else:
         found = endpoint_of(model)
     async with found as (endpoint, label):

@@ -59,6 +59,9 @@ OFFLINE = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
+# A full disk in the words of safetensors, SQLite and torch, whose errors are no OSError.
+FULL = (f"os error {errno.ENOSPC})", "database or disk is full", "unexpected pos ")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the process's exit code."""
@@ -130,8 +133,8 @@ def explain(error: BaseException) -> tuple[int, str] | None:
         return 2, str(error)
     if isinstance(error, EnvironmentDown | ModelDown | MemoryDown | StoreError | TrialError):
         return 1, str(error)
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        place = error.filename or settings.home_path()
+    if getattr(error, "errno", None) == errno.ENOSPC or any(said in str(error) for said in FULL):
+        place = getattr(error, "filename", None) or settings.home_path()
         return 1, f"no space left at {place}; free some, or set SHOPFLOOR_HOME to another disk"
     if isinstance(error, PermissionError):
         return 2, f"not allowed to write or read {error.filename}; set SHOPFLOOR_HOME to a folder of yours"

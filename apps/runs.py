@@ -138,16 +138,19 @@ def sft(start: str, data: Sequence[Path], recipe: SftRecipe, out: Path) -> dict[
 def _rows_of(
     out: Path, start: str | Path, make: Callable[[Callable[[bytes], bytes]], list[dict[str, Any]]]
 ) -> list[dict[str, Any]]:
-    """A run's rows, made once, by `make` from what shrinks a screenshot: thousands of them take minutes."""
+    """A run's rows, made once, by `make` from what shrinks a screenshot: thousands of them take minutes.
+    Raises ValueError where there are none."""
     import pandas as pd
 
     from training.processors import load_processor
-    from training.sft import shrinker
+    from training.sft import NOTHING, shrinker
 
     kept = out / "rows.parquet"
     if not kept.exists():
-        made = pd.DataFrame(make(shrinker(load_processor(start))))
-        made.to_parquet(kept.with_suffix(".new"))
+        rows = make(shrinker(load_processor(start)))
+        if not rows:
+            raise ValueError(NOTHING)
+        pd.DataFrame(rows).to_parquet(kept.with_suffix(".new"))
         kept.with_suffix(".new").rename(kept)
     return pd.read_parquet(kept).to_dict("records")
 
@@ -260,18 +263,28 @@ def dpo(start: Path, data: Sequence[Path], recipe: preferences.Recipe, out: Path
 
 
 def named(start: str) -> str:
-    """What a run starts from, by its weights: a folder may hold others the next time. A hub id is itself."""
-    from training.registry import label
+    """What a run starts from, by its weights: a folder may hold others the next time. A hub id is itself.
+    Raises NoModel."""
+    from transformers import AutoConfig
 
+    from training.registry import NoModel, label
+
+    try:
+        AutoConfig.from_pretrained(start)
+    except OSError as error:
+        raise NoModel(
+            f"no model {start!r}: give a model's folder, or a hub id that is on this machine"
+        ) from error
     return label(Path(start)) if Path(start).is_dir() else start
 
 
 def _same_run(out: Path, params: Mapping[str, Any]) -> None:
-    """A folder goes on only with the run it holds. Raises ValueError."""
+    """A folder goes on only with the run it holds, if that has made anything yet. Raises ValueError."""
     from trajectories.shards import write_json
 
     out.mkdir(parents=True, exist_ok=True)
     note = out / "run.json"
-    if note.exists() and json.loads(note.read_text()) != json.loads(json.dumps(params)):
+    begun = note.exists() and any(other != note for other in out.iterdir())
+    if begun and json.loads(note.read_text()) != json.loads(json.dumps(params)):
         raise ValueError(f"{out} holds another run; give --out a new folder, or delete it")
     write_json(note, params)

@@ -26,6 +26,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+LEAST = {"steps": 1, "batch": 1, "questions": 1, "read": 1, "minutes": 0, "workers": 0, "ray": 0}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
@@ -131,6 +133,9 @@ def run(args: argparse.Namespace) -> int:
     stages = {"pretrain": _pretrain, "sft": _sft, "rft": _rft, "dpo": _dpo}
     stage = (stages | {"average": _average, "promote": _promote, "rollback": _rollback})[args.stage]
     try:
+        for name, least in LEAST.items():
+            if getattr(args, name, least) < least:
+                raise ValueError(f"--{name} must be at least {least}")
         result = stage(args)
     except (ValueError, NoModel, RoundFailed, PreflightError) as error:
         print(f"shopfloor train {args.stage}: {error}", file=sys.stderr)
@@ -233,9 +238,14 @@ def _promote(args: argparse.Namespace) -> dict[str, Any]:
     evaluate.add_arguments(parser)
     options = ["--episodes", str(args.episodes), "--workers", str(args.workers), "--seed", str(args.seed)]
 
+    asked = [parser.parse_args([suite.strip(), *options]) for suite in args.suites.split(",")]
+    if problem := next(filter(None, map(evaluate.wrong, asked)), None):  # before any of them takes its time
+        raise ValueError(problem)
+
     def reports(folder: Path) -> Sequence[Mapping[str, Any]]:
-        asked = ([suite, "--model", str(folder), *options] for suite in args.suites.split(","))
-        found = [asyncio.run(evaluate.measure(parser.parse_args(a))) for a in asked]
+        for one in asked:
+            one.model = str(folder)
+        found = [asyncio.run(evaluate.measure(one)) for one in asked]
         for report in found:
             evaluate.log(report)
         return [report.json() for report in found]

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 WEIGHTS, TOKENIZER = "model.safetensors", "tokenizer.json"
@@ -25,8 +25,8 @@ WEIGHTS, TOKENIZER = "model.safetensors", "tokenizer.json"
 def average(checkpoints: Sequence[Path], out: Path) -> Path:
     """Write the mean of the checkpoints' weights to the folder `out`, all else as in the last; returns it.
 
-    Raises ValueError where there are fewer than two, one is no checkpoint in one file, `out` is one of them,
-    or their weights or tokens are not the same ones: a weight then means something else in each.
+    Raises ValueError where there are fewer than two, one is no whole checkpoint in one file, `out` is one of
+    them, or their weights or tokens are not the same ones: a weight then means something else in each.
     """
     if len(checkpoints) < 2:
         raise ValueError("there are at least two checkpoints to a mean")
@@ -38,7 +38,12 @@ def average(checkpoints: Sequence[Path], out: Path) -> Path:
                 f"{folder} has no {WEIGHTS} or no {TOKENIZER}; a checkpoint in one file is wanted"
             )
     last = checkpoints[-1]
-    states = [load_file(folder / WEIGHTS) for folder in checkpoints]
+    states = []
+    for folder in checkpoints:
+        try:
+            states.append(load_file(folder / WEIGHTS))
+        except SafetensorError as error:
+            raise ValueError(f"{folder} can't be read: {error}") from error
     shapes = [{name: weight.shape for name, weight in state.items()} for state in states]
     for folder, shape in zip(checkpoints, shapes, strict=True):
         if _tokens(folder) != _tokens(last):

@@ -26,6 +26,7 @@ from agents import prompts
 from tools.actions import Action, parse
 from tools.observation import Observation
 from training.screens import Artist, Question, Screen
+from training.sft import NOTHING
 from trajectories.dagger import NAME as DAGGER
 from trajectories.dagger import answered
 from trajectories.episode import Episode
@@ -171,7 +172,7 @@ def _said(goal: str, draw: random.Random) -> str:
 
 
 def write(found: Iterable[Page], file: Path) -> None:
-    """Keep pages in a parquet file; whole or absent."""
+    """Keep pages in a parquet file; whole or absent. Raises ValueError where there are none."""
     rows = [
         {
             "family": p.family,
@@ -183,6 +184,8 @@ def write(found: Iterable[Page], file: Path) -> None:
         }
         for p in found
     ]
+    if not rows:
+        raise ValueError(NOTHING)
     aside = file.with_suffix(".new")
     pd.DataFrame(rows).to_parquet(aside)
     aside.rename(file)

@@ -153,10 +153,8 @@ def collate(rows: Sequence[Row], pad: int) -> Batch:
             [torch.tensor(row.names or [pad]) for row in rows], batch_first=True, padding_value=pad
         ),
     }
-    if rows[0].pixels is not None:
-        batch["pixel_values"] = torch.from_numpy(np.stack([r.pixels for r in rows if r.pixels is not None]))[
-            :, None
-        ]
+    if pictures := [row.pixels for row in rows if row.pixels is not None]:
+        batch["pixel_values"] = torch.from_numpy(np.stack(pictures))[:, None]
     return batch
 
 

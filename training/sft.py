@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import random
+import shutil
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +30,10 @@ from trajectories.examples import examples, pairs
 
 SHARE = {"actor": 0.68, "reviewer": 0.2, "coder": 0.12}
 COMPLETION = {"completion": "answer"}
+NOTHING = (
+    "nothing to learn from in these episodes: they broke off, are held out, or were left out by the line; "
+    "make some: shopfloor generate helpdesk"
+)
 SHOWN = ("loss", "learning_rate", "rewards/accuracies", "rewards/margins")  # of what a trainer logs
 
 
@@ -253,14 +259,26 @@ def options(recipe: Any, out: Path, report_to: str) -> dict[str, Any]:
 
 
 def run(trainer: Any, out: Path) -> None:
-    """Train, from the last checkpoint in `out` if there is one, and say on stderr how it goes."""
+    """Train, from the last whole checkpoint in `out` if there is one, and say on stderr how it goes."""
     from transformers.trainer_callback import PrinterCallback
-    from transformers.trainer_utils import get_last_checkpoint
 
     (out / "checkpoints").mkdir(parents=True, exist_ok=True)
     trainer.remove_callback(PrinterCallback)  # it writes to stdout, which is for results
     trainer.add_callback(_progress())
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(out / "checkpoints")))
+    trainer.train(resume_from_checkpoint=_last_whole(out / "checkpoints"))
+
+
+def _last_whole(folder: Path) -> str | None:
+    """The last checkpoint in the folder; those after it, whose writing was cut short, are removed."""
+    from transformers.trainer_utils import get_last_checkpoint
+
+    while last := get_last_checkpoint(str(folder)):
+        try:
+            json.loads((Path(last) / "trainer_state.json").read_bytes())  # the trainer writes it last
+            return last
+        except (FileNotFoundError, ValueError):
+            shutil.rmtree(last)
+    return None
 
 
 def _progress() -> Any:

@@ -98,6 +98,8 @@ def fail(error: BaseException) -> Callable[[], int]:
         (NoModel("no such model"), 2, "no such model"),
         (SettingsError("bad setting"), 2, "bad setting"),
         (OSError(errno.ENOSPC, "No space left", "/full"), 1, "no space left at /full; free some"),
+        (Exception("I/O error: No space left on device (os error 28)"), 1, "no space left at"),
+        (RuntimeError("[enforce fail] . unexpected pos 576 vs 534"), 1, "no space left at"),
         (PermissionError(errno.EACCES, "denied", "/closed"), 2, "not allowed to write or read /closed"),
         (ExceptionGroup("tasks", [EnvironmentDown("in a group")]), 1, "in a group"),
         (KeyboardInterrupt(), 130, "interrupted"),

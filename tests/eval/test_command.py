@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from agents.scripted import ScriptedServer, pick
+from apps.evaluate import endpoint_of
 from apps.main import main
 from training.tracking import connect
 
@@ -124,3 +128,46 @@ def test_a_model_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     """An address where nothing answers: exit 1, and what to do."""
     assert main(["eval", "miniwob", "--model", "http://127.0.0.1:9/v1", "--episodes", "1"]) == 1
     assert "lists no models" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("said", "meant"), [("1", True), ("true", True), ("on", True), ("0", False)])
+def test_what_a_server_can_do_is_said_as_everywhere(
+    said: str, meant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model given by its URL is asked as one that is set: the switches are read alike."""
+    url = "http://127.0.0.1:9/v1"
+    for name, value in (("URL", url), ("NAME", "m"), ("BRIEF", said), ("GRAMMAR", said)):
+        monkeypatch.setenv(f"SHOPFLOOR_MODEL_{name}", value)
+
+    async def switches(model: str | None) -> tuple[bool, bool]:
+        async with endpoint_of(model) as (endpoint, _):
+            return endpoint.brief, endpoint.grammar
+
+    assert asyncio.run(switches(None)) == asyncio.run(switches(url)) == (meant, meant)
+
+
+def test_a_server_of_ours_says_which_weights_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its model keeps its name when a champion follows; a report, and the episodes kept for it, are of one
+    of them, whichever way the server was named."""
+
+    class Models(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            listed = [{"id": "other"}, {"id": "m", "version": "model@1f0c"}]
+            self.wfile.write(json.dumps({"object": "list", "data": listed}).encode())
+
+    async def label(model: str | None) -> str:
+        async with endpoint_of(model) as (_, label):
+            return label
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Models)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    assert asyncio.run(label(url)) == "other"
+    monkeypatch.setenv("SHOPFLOOR_MODEL_URL", url)
+    monkeypatch.setenv("SHOPFLOOR_MODEL_NAME", "m")
+    assert asyncio.run(label(None)) == asyncio.run(label(url)) == "m model@1f0c"
+    server.shutdown()
+    server.server_close()
+    assert asyncio.run(label(None)) == "m"  # whether it answers at all, its questions will tell

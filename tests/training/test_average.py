@@ -62,4 +62,7 @@ def test_no_mean(two: tuple[Path, Path], tmp_path: Path) -> None:
     save_file({name: weight[:1] for name, weight in weights.items()}, other / "model.safetensors")
     with pytest.raises(ValueError, match="one size"):
         average([first, other], tmp_path / "out")
+    (other / "model.safetensors").write_bytes(bytes(20))
+    with pytest.raises(ValueError, match=r"other can't be read"):
+        average([first, other], tmp_path / "out")
     assert not (tmp_path / "out").exists()

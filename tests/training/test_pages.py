@@ -6,6 +6,8 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from agents.policies import Decision, RandomPolicy
 from tools.actions import Action, parse
 from tools.browser import Browser
@@ -145,3 +147,10 @@ def _square(png: bytes) -> bytes:
     out = BytesIO()
     Image.open(BytesIO(png)).convert("RGB").resize((64, 64)).save(out, "PNG")
     return out.getvalue()
+
+
+def test_no_page(tmp_path: Path) -> None:
+    """Episodes that all broke off, for instance, are said to teach nothing, and leave no file of nothing."""
+    with pytest.raises(ValueError, match="nothing to learn from"):
+        pages.write([], tmp_path / "pages.parquet")
+    assert not list(tmp_path.iterdir())

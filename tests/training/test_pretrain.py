@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from agents import prompts
+from apps.main import main
 from tools.actions import parse
 from tools.observation import Box, Element, Observation
 from training import nano
@@ -175,6 +176,26 @@ def test_going_on_from_a_checkpoint(tiny: Path, tmp_path: Path) -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     with pytest.raises(ValueError, match="another size"):
         pretrain(replace(recipe, size="nano"), tmp_path / "nano", lambda step, metrics: None)
+
+
+@pytest.mark.parametrize(
+    "words", [["--steps", "0"], ["--batch", "0"], ["--questions", "0"], ["--read", "0"], ["--workers", "-1"]]
+)
+def test_wrong_use(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Counts that leave nothing to train on are refused before anything is made."""
+    out = tmp_path / "run"
+    assert main(["train", "pretrain", "--size", "tiny", "--steps", "1", *words, "--out", str(out)]) == 2
+    assert f"{words[0]} must be at least" in capsys.readouterr().err and not out.exists()
+
+
+def test_a_page_without_a_picture_among_others(tiny: Path) -> None:
+    """Whichever comes first in a batch, a picture is seen as in a row that is alone."""
+    model, processor = load(tiny)
+    pad = processor.tokenizer.pad_token_id
+    bare, seen = (pack(Artist("mixed", 0.5, 64).screen(3, picture), processor) for picture in (False, True))
+    (alone,) = row_losses(model, collate([seen], pad))
+    assert row_losses(model, collate([seen, bare], pad))[0] == pytest.approx(alone, rel=1e-5)
+    assert row_losses(model, collate([bare, seen], pad))[1] == pytest.approx(alone, rel=1e-5)
 
 
 def test_of_more_rows_than_a_pool_trains_on_those_of_higher_loss_are_likelier(tiny: Path) -> None:

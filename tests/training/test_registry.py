@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from apps.main import main
 from eval.statistics import better
 from training import registry
 
@@ -95,3 +96,21 @@ def test_names_that_mean_nothing(state: Path) -> None:
         registry.register(state, {})
     assert registry.resolve(str(state / "released")) == state / "released"
     assert not (state / "home" / "mlflow.db").exists()
+
+
+def test_a_promotion_that_cannot_be_judged(
+    state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A suite that there is not is said before an hour went into the one before it; blanks are no matter."""
+    asked: list[str] = []
+
+    async def measure(args: Any) -> Any:
+        asked.append(args.suite)
+        raise ValueError("measured")
+
+    monkeypatch.setattr("apps.evaluate.measure", measure)
+    words = ["train", "promote", str(checkpoint(state / "new", "new")), "--suites"]
+    assert main([*words, "helpdesk,minwob"]) == 2
+    assert "no suite 'minwob'" in capsys.readouterr().err and not asked
+    assert main([*words, "helpdesk, miniwob"]) == 2
+    assert asked == ["helpdesk"]

@@ -222,6 +222,7 @@ def test_the_tiny_model_by_itself(tiny: Path, tmp_path: Path, capsys: pytest.Cap
         (["--suites", "http://127.0.0.1:8000/"], "no suite http"),
         (["--samples", "1"], "--samples 2 or more"),
         (["--validate", "0"], "episodes must be 1"),
+        (["--batch", "0"], "--batch must be at least 1"),
         (["--data", "nowhere"], "no folder nowhere"),
     ],
 )

@@ -12,11 +12,13 @@ import torch
 from PIL import Image
 
 from agents.policies import Decision
+from apps.main import main
 from tools.actions import Action
 from tools.observation import Box, Element, Observation
 from training.sft import PreflightError, Recipe, build_rows, dataset, fine_tune, preflight, shrinker
 from trajectories.episode import Episode, Step
 from trajectories.examples import examples
+from trajectories.store import Store
 from trajectories.tasks import Outcome
 
 from .test_pretrain import load
@@ -141,3 +143,38 @@ def test_it_fits_and_goes_on(tiny: Path, tmp_path: Path, lora: bool) -> None:
     before, _ = load(tiny)
     name = "model.text_model.layers.0.mlp.up_proj.weight"
     assert not torch.equal(trained.state_dict()[name], before.state_dict()[name])
+
+
+def test_killed_while_a_checkpoint_was_written(tiny: Path, tmp_path: Path) -> None:
+    """A run goes on from the last checkpoint that is whole, with nothing of one that a kill cut short."""
+    _, processor = load(tiny)
+    rows = build_rows([episode(1), episode(2)], shrinker(processor), 8)
+    recipe = Recipe(steps=4, batch=2, save_steps=2)
+    straight = load(fine_tune(tiny, rows, recipe, tmp_path / "a"))[0].state_dict()
+    fine_tune(tiny, rows, recipe, tmp_path / "b")
+    cut = tmp_path / "b" / "checkpoints" / "checkpoint-4"
+    for name in ("trainer_state.json", "scheduler.pt", "rng_state.pth"):  # what is written last
+        (cut / name).unlink()
+    (cut / "optimizer.pt").write_bytes(b"PK")
+    resumed = load(fine_tune(tiny, rows, recipe, tmp_path / "b"))[0].state_dict()
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+    (cut / "trainer_state.json").write_text("{")
+    resumed = load(fine_tune(tiny, rows, recipe, tmp_path / "b"))[0].state_dict()
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+
+
+def test_wrong_use(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No model of that name, and episodes that teach nothing, are said in a line with the mend; mended, the
+    same folder will do."""
+    data, words = tmp_path / "data", ["train", "sft", "--steps", "1", "--batch", "1"]
+    Store(data).add(replace(episode(1), ended="error"))
+    words += ["--out", str(tmp_path / "run"), "--data", str(data), "--model"]
+    assert main([*words, str(tmp_path / "nowhere")]) == 2
+    assert "give a model's folder, or a hub id" in capsys.readouterr().err
+    assert main([*words, str(tiny)]) == 2
+    assert "nothing to learn from" in capsys.readouterr().err
+    Store(data).add(episode(2))
+    assert main([*words, str(tiny)]) == 0
+    Store(data).add(episode(3))
+    assert main([*words, str(tiny)]) == 2
+    assert "holds another run" in capsys.readouterr().err
