@@ -191,30 +191,12 @@ def _phrases(page: Observation, history: Sequence[Action]) -> dict[Words, list[s
                 phrases[words].append(said)
     # What can only be read says little where something of that name can be acted on.
     phrases = {words: ([s for s in said if s != "+"] or said)[:MOST] for words, said in phrases.items()}
-    sent = _sent(history, {element.name for element in page.actionable() if element.role == "button"})
+    sent = forms.sent(history, {element.name for element in page.actionable() if element.role == "button"})
     kept = (a for at, a in enumerate(history) if at in sent or not _undone(a, page, phrases))
     done = (text for action in kept for text in _said(action))
     for words in {_words(text) for text in done} - {()}:
         phrases[words] = [DID, *phrases.get(words, ())]
     return phrases
-
-
-def _sent(history: Sequence[Action], buttons: Container[str]) -> set[int]:
-    """Which of what was done filled in a form that one of the page's buttons then sent: so it stays, though
-    the form is here again, empty, and the page shows nothing of it."""
-    sent: set[int] = set()
-    filled: list[int] = []
-    for at, action in enumerate(history):
-        if action.name in ("fill", "select_option"):
-            filled.append(at)
-        elif action.name == "click":
-            values = {v for i in filled for v in history[i].args[1:]}
-            if action.label in values:
-                continue  # chosen from a list that it opened
-            if action.label in buttons:
-                sent.update(filled)
-            filled = []
-    return sent
 
 
 def _undone(action: Action, page: Observation, phrases: dict[Words, list[str]]) -> bool:

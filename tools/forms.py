@@ -15,7 +15,7 @@ and which button sends the form: the model has to know.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from tools.actions import Action
 from tools.observation import EDITABLE, Element, Observation
@@ -28,6 +28,7 @@ LINK = re.compile(
 )  # between a field's name and its value
 LONGEST_NAME = 4  # words
 TICKED = frozenset({"checkbox", "radio", "switch"})
+SEARCH = re.compile(r"\bor\b|filter|find|keyword|look|query|search")  # names of fields for anything
 HIDDEN = "\u2022"  # a character of a password, as pages are read
 BOXES = re.compile("box|button|check|option|radio|switch|tick|toggle")
 # Kinds of values that HTML knows types of fields for, and what such fields are called.
@@ -52,15 +53,35 @@ def offered(observation: Observation, quoted: Sequence[str], history: Sequence[A
     return [e for e in options if e.name in quoted and e.name in holds and e.name not in clicked]
 
 
+def sent(history: Sequence[Action], buttons: Container[str]) -> set[int]:
+    """Which of what was done filled in a form that one of the page's buttons then sent: so it stays, though
+    the form is here again, empty, and the page shows nothing of it."""
+    found: set[int] = set()
+    filled: list[int] = []
+    for at, action in enumerate(history):
+        if action.name in FILLING:
+            filled.append(at)
+        elif action.name == "click":
+            values = {v for i in filled for v in history[i].args[1:]}
+            if action.label in values:
+                continue  # chosen from a list that it opened
+            if action.label in buttons:
+                found.update(filled)
+            filled = []
+    return found
+
+
 def left(observation: Observation, quoted: Sequence[str], history: Sequence[Action]) -> list[str]:
-    """What of it was neither filled in nor acted on, or was filled in here and is held no more."""
+    """What of it was neither filled in nor acted on, or was filled in here, not sent, and is held no more."""
     held = {e.value for e in observation.elements}
     fields = {e.name for e in observation.actionable() if e.role in EDITABLE}
 
     def lost(action: Action) -> bool:
         return action.name in FILLING and action.label in fields and action.args[1] not in held
 
-    told = {text for action in history if not lost(action) for text in (action.label, *action.args)}
+    stays = sent(history, {e.name for e in observation.actionable() if e.role == "button"})
+    done = (action for at, action in enumerate(history) if at in stays or not lost(action))
+    told = {text for action in done for text in (action.label, *action.args)}
     return [value for value in quoted if value and value not in told]
 
 
@@ -93,7 +114,11 @@ def homes(observation: Observation, sources: Sequence[str]) -> dict[str, frozens
             said = (" ".join(words[at:]) for at in range(len(words)))
             named = next((own for name in said if (own := _called(fields, name))), None)
             kind = next((names for kind, names in KINDS if kind.fullmatch(match[1])), None)
-            alike = {ref for ref, name in fields.items() if kind and kind.search(name.replace(" ", ""))}
+            alike = {
+                ref
+                for ref, name in fields.items()
+                if kind and kind.search(name.replace(" ", "")) and not SEARCH.search(name)
+            }
             home = named or alike
             if home and not any(holds[ref] in (match[1], HIDDEN * len(match[1])) for ref in home):
                 found[match[1]] = frozenset(home)
@@ -131,14 +156,17 @@ def without(values: Sequence[str], sources: Sequence[str]) -> list[str]:
 def wanting(
     observation: Observation, to_do: Sequence[str], homes: Mapping[str, frozenset[int]]
 ) -> list[tuple[Element, list[str]]]:
-    """The fields that some of it may go into: lists that offer it, empty ones if it is nowhere in sight."""
+    """The fields that some of it may go into: lists that offer it, and, if it is nowhere in sight, those that
+    it belongs into, or else empty ones."""
     fields = [e for e in observation.actionable() if e.role in EDITABLE and "disabled" not in e.states]
     held = {field.value for field in fields}
     to_type = unseen(observation, to_do)
     found = []
     for field in fields:
         choices = [option for option in field.options if option in to_do and option not in held]
-        typed_in = fits(field, to_type, homes) if not field.value else []
+        typed_in = fits(field, to_type, homes)
+        if field.value:  # what stands there is written over by what belongs there alone
+            typed_in = [value for value in typed_in if value in homes]
         if values := choices if field.options else typed_in:
             found.append((field, values))
     return found

@@ -48,7 +48,8 @@ def action_regex(
     typed into it (`history`) is then filled with one of their quoted values that no field holds yet, and only
     if no field is empty: small models like to type the same again and again, or one over the other. Of a list
     that offers something quoted nothing else is chosen; of one that opened at what was typed, and offers just
-    that, it is chosen before anything else: such fields often hold only what was. A form that is begun is
+    that, it is chosen before anything else: such fields often hold only what was. A form that is begun, or is
+    where one of several values belongs, is
     filled in before anything else, as far as what is quoted and not done can go into its empty fields and
     lists; and while such a value is nowhere in sight, an empty field is typed into, not clicked, nor is one
     that holds what was typed. Where the goal or a value's kind tells which field it belongs into, it goes
@@ -77,7 +78,10 @@ def action_regex(
     homed = [value for value in to_do if value in homes]
     other = copied([*forms.without(homed, [*said, *cased]), *page]) if homed else ""
     begun = forms.begun(observation, quoted, history)
-    if begun and (wanting := forms.wanting(observation, to_do, homes)):
+    # A page where one of several values belongs is the form that they are for.
+    if (begun or (len(quoted) > 1 and forms.unseen(observation, homed))) and (
+        wanting := forms.wanting(observation, to_do, homes)
+    ):
         return f"(?:{'|'.join(_filling(field, values) for field, values in wanting)})"
     unsent = begun and forms.unsent(observation, history)
     refs = up_to(max((e.ref or 0 for e in observation.actionable()), default=0))
