@@ -140,8 +140,10 @@ class BrowserEnvironment(Acting):
     def _clear(self, start: Start, again: bool = False) -> None:
         """Forget the last episode; with `again` its tab stays."""
         self._start = start
-        self._wall = Wall(start)
-        if not again:
+        if again:
+            self._wall.forget()  # the context's routes lead to this one
+        else:
+            self._wall = Wall(start)
             self._pages: list[Page] = []
             self._readers: dict[Page, Elements] = {}
             self._sessions: dict[Page, CDPSession] = {}
