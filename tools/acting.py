@@ -233,10 +233,16 @@ class Acting(ABC):
 
     async def _upload_file(self, target: Target, path: str) -> None:
         inside = self.files.resolve()
-        file = (inside / path).resolve()
-        if not file.is_relative_to(inside) or not file.is_file():
+        try:
+            file = (inside / path).resolve()
+            given = file.is_relative_to(inside) and file.is_file()
+        except (OSError, ValueError):  # no name that a file can have: too long, or with a null in it
+            given = False
+        if not given:
             there = sorted(str(f.relative_to(inside)) for f in inside.rglob("*") if f.is_file())[:20]
-            raise ActionFailed(f"there is no file {quote(path)}; there are: {', '.join(there) or 'none'}")
+            raise ActionFailed(
+                f"there is no file {quote(shorten(path))}; there are: {', '.join(there) or 'none'}"
+            )
         handle = await self._handle(target)
         if await handle.evaluate("el => el.tagName === 'INPUT' && el.type === 'file'"):
             await handle.set_input_files(str(file))

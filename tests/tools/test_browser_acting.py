@@ -156,6 +156,9 @@ async def test_files_go_up_and_come_down_in_their_folder_only(env: BrowserEnviro
         assert "there is no file" in (seen.error or "") and "report.txt" in (seen.error or "")
     (env.files / "link").symlink_to("/etc/hostname")
     assert (await env.step(parse('upload_file(file("Attachment"), "link")'))).error
+    for no_name in ("x" * 300, "a\\x00b"):
+        seen = await env.step(parse(f'upload_file(file("Attachment"), "{no_name}")'))
+        assert "there is no file" in (seen.error or "")
 
 
 async def test_drags_canvas_hover_and_keyboard(env: BrowserEnvironment) -> None:
