@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import tempfile
 from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
@@ -56,6 +57,7 @@ SETTLE_SECONDS = 2.0
 STILL_SECONDS = 0.5  # for a page that moved while it was looked at
 NAVIGATIONS = frozenset({"goto", "go_back"})
 REUSES = 50  # episodes in one tab at most: pages leak, and a renderer's memory only grows
+LONGEST_NAME = 200  # bytes of a download's name, of the 255 that most disks take
 ERROR_PAGE = "chrome-error:"  # the browser's own, where a page does not load
 UNWAITED = frozenset({"websocket", "eventsource", "media", "ping"})  # requests that may never end
 
@@ -517,7 +519,7 @@ class BrowserEnvironment(Acting):
         self._wall.request_failed(request)
 
     async def _save(self, download: Download) -> None:
-        name = Path(download.suggested_filename).name or "download"
+        name = _file_name(download.suggested_filename)
         target, count = self.files / name, 1
         while target.exists():
             count += 1
@@ -779,6 +781,12 @@ class BrowserEnvironment(Acting):
             await dialog.dismiss()
         if self._parked:  # what the dialog had held up
             await asyncio.wait(set(self._parked), timeout=ACTION_SECONDS)
+
+
+def _file_name(suggested: str) -> str:
+    """What a download is called here: a site may call it more than a folder can hold."""
+    stem, ending = os.path.splitext(Path(whole(suggested)).name.encode() or b"download")
+    return (stem[: LONGEST_NAME - len(ending)] + ending)[:LONGEST_NAME].decode(errors="ignore")
 
 
 def _heard(task: asyncio.Future[Any]) -> None:

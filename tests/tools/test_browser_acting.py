@@ -58,6 +58,12 @@ def server() -> Iterator[str]:
                 self.end_headers()
                 self.wfile.write(b"total,")
                 return
+            if self.path == "/long":
+                self.send_response(200)
+                self.send_header("Content-Disposition", f'attachment; filename="{"z" * 300}.csv"')
+                self.end_headers()
+                self.wfile.write(b"total,1")
+                return
             if self.path == "/slow":
                 release.wait(0.4)
                 body = b"came late"
@@ -140,6 +146,18 @@ async def test_a_download_that_breaks_off_is_said(browser: Browser, server: str,
     seen = await env.step(parse('goto("/report")'))
     assert "report.csv was not downloaded" in (seen.error or "")
     assert env.downloads == [] and [*tmp_path.iterdir()] == []
+    await env.close()
+
+
+async def test_a_download_of_a_very_long_name_is_kept(browser: Browser, server: str) -> None:
+    """Under as much of it as a folder can hold, its ending among that."""
+    env = browser.environment()
+    await env.reset(Start(f"{server}/"))
+    for _ in range(2):
+        await do(env, 'goto("/long")')
+    first, second = env.downloads
+    assert first.read_bytes() == second.read_bytes() == b"total,1"
+    assert first.name.startswith("zzz") and first.suffix == second.suffix == ".csv"
     await env.close()
 
 
