@@ -544,8 +544,13 @@ class BrowserEnvironment(Acting):
         """Await, unless a dialog opens (the rest is then done once it is answered) or the page dies."""
         task = asyncio.ensure_future(work)
         interrupted = asyncio.ensure_future(self._interrupt.wait())
-        await asyncio.wait({task, interrupted}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        interrupted.cancel()
+        try:
+            await asyncio.wait({task, interrupted}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:  # nobody waits for it any more, so it must not go on
+            task.cancel()
+            raise
+        finally:
+            interrupted.cancel()
         if task.done():
             return task.result()
         if self._dialogs:

@@ -249,6 +249,16 @@ async def test_errors_are_observations_and_the_episode_goes_on(env: BrowserEnvir
     assert (await do(env, 'goto("other.html")', "go_back()")).title == "Doing"
 
 
+async def test_a_step_that_is_given_up_does_not_go_on(env: BrowserEnvironment) -> None:
+    """Nothing is typed any more once nobody waits for it."""
+    await do(env, 'click(textbox("Keys"))')
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(env.step(parse(f'keyboard_type("{"x" * 900}")')), 0.1)
+    typed = len(await env.page.evaluate("document.activeElement.value"))
+    await asyncio.sleep(0.3)
+    assert len(await env.page.evaluate("document.activeElement.value")) - typed < 5
+
+
 async def test_settling_waits_for_what_was_started(env: BrowserEnvironment, server: str) -> None:
     """A fetch is waited for, a script's late change too, an endless request only once."""
     assert "late" in (await do(env, 'click(button("Later"))')).text()
