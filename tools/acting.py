@@ -28,6 +28,7 @@ from tools.observation import Observation, shorten
 from tools.wall import Wall
 
 ACTION_SECONDS = 3.0
+LOAD_SECONDS = 5.0  # for what a page still loads when it is there
 
 
 class Acting(ABC):
@@ -314,12 +315,18 @@ class Acting(ABC):
         if not allowed:
             raise ActionFailed(self._wall.outside(full))
         try:
-            await self.page.goto(full, wait_until="load")
+            await self._load(full)
         except Error as error:
             # An address that is a download is no failure; it may have ended already.
             if self._lost(error) or self._saving_now() or "Download is starting" in error.message:
                 return
             raise ActionFailed(f"{shorten(full)} did not load ({why(error)})") from error
+
+    async def _load(self, url: str) -> None:
+        """Open an address, all of it; a picture that does not come is done without."""
+        await self.page.goto(url, wait_until="domcontentloaded")
+        with suppress(TimeoutError):
+            await self.page.wait_for_load_state("load", timeout=LOAD_SECONDS * 1000)
 
     async def _go_back(self) -> None:
         if await self.page.go_back(wait_until="load") is None and self.page.url == self._good:

@@ -41,7 +41,7 @@ from playwright.async_api import (
 from playwright.async_api import TimeoutError as ActionTimeout
 
 from tools import clipboard, drawn
-from tools.acting import ACTION_SECONDS, Acting, why
+from tools.acting import ACTION_SECONDS, LOAD_SECONDS, Acting, why
 from tools.actions import Action, quote
 from tools.chromium import LAUNCH_ARGS, find_chromium
 from tools.elements import INIT, Elements, Look, whole
@@ -408,7 +408,7 @@ class BrowserEnvironment(Acting):
 
     async def _go(self, url: str) -> None:
         try:
-            await self._interruptible(self.page.goto(url, wait_until="load"), NAVIGATION_SECONDS + 1)
+            await self._interruptible(self._load(url), NAVIGATION_SECONDS + LOAD_SECONDS + 1)
         except _Interrupted:
             return
         except ActionFailed as error:

@@ -69,6 +69,8 @@ def server() -> Iterator[str]:
                 body = b"came late"
             elif self.path == "/endless":
                 release.wait(20)
+            elif self.path == "/picture":
+                body += b"<p>all but its picture</p><img src=/endless>"
             elif self.path.startswith("/soon"):  # the button leads on when the look has long begun, or nearly
                 after = int(self.path.rpartition("?")[2]) + 3
                 body += b"<button onclick=\"setTimeout(() => location = '/soon?%d', %d)\">On" % (after, after)
@@ -264,6 +266,12 @@ async def test_settling_waits_for_what_was_started(env: BrowserEnvironment, serv
     assert "late" in (await do(env, 'click(button("Later"))')).text()
     await env.reset(Start(f"{server}/fetch"))
     assert "came late" in (await do(env, 'click(button("Get"))')).text()
+
+
+async def test_a_page_whose_picture_does_not_come_is_opened(env: BrowserEnvironment, server: str) -> None:
+    """At the start, and when it is gone to."""
+    assert "all but its picture" in (await env.reset(Start(f"{server}/picture"))).text()
+    assert "all but its picture" in (await do(env, 'goto("/picture")')).text()
 
 
 async def test_a_page_that_goes_on_while_it_is_looked_at(env: BrowserEnvironment, server: str) -> None:
