@@ -165,9 +165,10 @@ def test_what_is_not_set_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable to set; a value that would be found everywhere is none."""
     with pytest.raises(SettingsError, match="set SHOPFLOOR_SECRET_CARD_NUMBER, SHOPFLOOR_SECRET_PIN"):
         secrets.named_in("Pay with {{card number}} and {{pin}}")
-    monkeypatch.setenv("SHOPFLOOR_SECRET_PIN", "12")
-    with pytest.raises(SettingsError, match="too short"):
-        secrets.named_in("{{pin}}")
+    for short in ("12", "1      ", "      "):
+        monkeypatch.setenv("SHOPFLOOR_SECRET_PIN", short)
+        with pytest.raises(SettingsError, match="too short"):
+            secrets.named_in("{{pin}}")
     assert secrets.named_in("Nothing secret") == {}
 
 
