@@ -53,6 +53,7 @@ from tools.wall import READING, Wall
 NAVIGATION_SECONDS = 10.0
 OPENING_SECONDS = 20.0  # for a tab, or to close one
 OPENINGS = 3  # times a tab is tried for
+KEY_SECONDS = 0.01  # for each character typed: several times what it takes
 SETTLE_SECONDS = 2.0
 STILL_SECONDS = 0.5  # for a page that moved while it was looked at
 NAVIGATIONS = frozenset({"goto", "go_back"})
@@ -230,6 +231,8 @@ class BrowserEnvironment(Acting):
         try:
             if action.name == "noop":
                 limit += min(10.0, float(cast(float, (action.args or (0,))[0])) / 1000)
+            elif action.name == "keyboard_type":
+                limit += KEY_SECONDS * len(str(action.args[0]))
             await self._interruptible(self._perform(action), limit)
         except ActionFailed as failed:
             error = str(failed)

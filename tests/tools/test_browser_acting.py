@@ -261,6 +261,16 @@ async def test_a_step_that_is_given_up_does_not_go_on(env: BrowserEnvironment) -
     assert len(await env.page.evaluate("document.activeElement.value")) - typed < 5
 
 
+async def test_a_long_text_has_the_time_it_takes_to_type(
+    env: BrowserEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given up in the middle it would stand there in part, to be typed a second time."""
+    await do(env, 'click(textbox("Keys"))')
+    monkeypatch.setattr("tools.browser.ACTION_SECONDS", 0.1)
+    await do(env, f'keyboard_type("{"x" * 900}")')
+    assert await env.page.evaluate("document.activeElement.value.length") == 900
+
+
 async def test_settling_waits_for_what_was_started(env: BrowserEnvironment, server: str) -> None:
     """A fetch is waited for, a script's late change too, an endless request only once."""
     assert "late" in (await do(env, 'click(button("Later"))')).text()
