@@ -102,7 +102,15 @@ class Browser:
         """The process, started (again) if it is not running. Raises EnvironmentDown."""
         async with self._starting:
             if self._chromium is not None and self._chromium.is_connected():
-                return self._chromium
+                try:
+                    async with asyncio.timeout(OPENING_SECONDS):
+                        await (await self._chromium.new_browser_cdp_session()).detach()
+                    return self._chromium
+                except (Error, TimeoutError):  # Playwright's process, which would say so, has gone too
+                    gone, self._playwright = self._playwright, None
+                    with suppress(Error, TimeoutError):
+                        async with asyncio.timeout(OPENING_SECONDS):
+                            await cast(Playwright, gone).stop()
             program = find_chromium(self.headless)
             if self._playwright is None:
                 self._playwright = await async_playwright().start()

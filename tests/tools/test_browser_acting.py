@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser as Chromium
@@ -360,6 +361,19 @@ async def test_a_killed_browser_is_started_again(server: str) -> None:
         await kill(await own.chromium())
         seen = await env.step(parse('click(link("Away"))'))
         assert seen.restarted and "seen=yes" in seen.text() and seen.url == f"{server}/again"
+        assert (await do(env, "noop()")).restarted is False
+
+
+async def test_a_killed_playwright_is_started_again(server: str) -> None:
+    """Its process, through which all is done, killed mid-episode: started again, and a browser with it."""
+    before = {*psutil.Process().children()}
+    async with Browser() as own:
+        env = own.environment()
+        await env.reset(Start(f"{server}/"))
+        for process in {*psutil.Process().children()} - before:
+            process.kill()
+        seen = await env.step(parse("noop()"))
+        assert seen.restarted and seen.title == "Home"
         assert (await do(env, "noop()")).restarted is False
 
 
