@@ -698,11 +698,16 @@ class BrowserEnvironment(Acting):
             asked["clip"] = {
                 "x": seen["pageX"], "y": seen["pageY"], "width": width, "height": height, "scale": 1
             }  # fmt: skip
-        got = await self._of_this_document(page, session.send("Page.captureScreenshot", asked))
+        shown: list[Box] = []
+        for _ in range(3):
+            before = [] if self.hides is None else await drawn.places(page, session, self.hides)
+            got = await self._of_this_document(page, session.send("Page.captureScreenshot", asked))
+            shown = [] if self.hides is None else await drawn.places(page, session, self.hides)
+            if shown == before:
+                break
+        else:  # it moves, and may stand anywhere on the picture
+            shown = [Box(0, 0, *self._start.viewport)]
         png = base64.b64decode(got["data"])
-        if self.hides is None:
-            return png
-        shown = await drawn.places(page, session, self.hides)
         return painted_over(png, shown, self._start.viewport) or png
 
     async def _of_this_document(self, page: Page, work: Coroutine[Any, Any, T]) -> T:
