@@ -28,6 +28,7 @@ from tools.observation import Observation, shorten
 from tools.wall import Wall
 
 ACTION_SECONDS = 3.0
+LOAD_SECONDS = 5.0  # for what a page still loads when it is there
 
 
 class Acting(ABC):
@@ -233,10 +234,16 @@ class Acting(ABC):
 
     async def _upload_file(self, target: Target, path: str) -> None:
         inside = self.files.resolve()
-        file = (inside / path).resolve()
-        if not file.is_relative_to(inside) or not file.is_file():
+        try:
+            file = (inside / path).resolve()
+            given = file.is_relative_to(inside) and file.is_file()
+        except (OSError, ValueError):  # no name that a file can have: too long, or with a null in it
+            given = False
+        if not given:
             there = sorted(str(f.relative_to(inside)) for f in inside.rglob("*") if f.is_file())[:20]
-            raise ActionFailed(f"there is no file {quote(path)}; there are: {', '.join(there) or 'none'}")
+            raise ActionFailed(
+                f"there is no file {quote(shorten(path))}; there are: {', '.join(there) or 'none'}"
+            )
         handle = await self._handle(target)
         if await handle.evaluate("el => el.tagName === 'INPUT' && el.type === 'file'"):
             await handle.set_input_files(str(file))
@@ -308,12 +315,18 @@ class Acting(ABC):
         if not allowed:
             raise ActionFailed(self._wall.outside(full))
         try:
-            await self.page.goto(full, wait_until="load")
+            await self._load(full)
         except Error as error:
             # An address that is a download is no failure; it may have ended already.
             if self._lost(error) or self._saving_now() or "Download is starting" in error.message:
                 return
             raise ActionFailed(f"{shorten(full)} did not load ({why(error)})") from error
+
+    async def _load(self, url: str) -> None:
+        """Open an address, all of it; a picture that does not come is done without."""
+        await self.page.goto(url, wait_until="domcontentloaded")
+        with suppress(TimeoutError):
+            await self.page.wait_for_load_state("load", timeout=LOAD_SECONDS * 1000)
 
     async def _go_back(self) -> None:
         if await self.page.go_back(wait_until="load") is None and self.page.url == self._good:

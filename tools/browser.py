@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import tempfile
 from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
@@ -40,7 +41,7 @@ from playwright.async_api import (
 from playwright.async_api import TimeoutError as ActionTimeout
 
 from tools import clipboard, drawn
-from tools.acting import ACTION_SECONDS, Acting, why
+from tools.acting import ACTION_SECONDS, LOAD_SECONDS, Acting, why
 from tools.actions import Action, quote
 from tools.chromium import LAUNCH_ARGS, find_chromium
 from tools.elements import INIT, Elements, Look, whole
@@ -52,10 +53,12 @@ from tools.wall import READING, Wall
 NAVIGATION_SECONDS = 10.0
 OPENING_SECONDS = 20.0  # for a tab, or to close one
 OPENINGS = 3  # times a tab is tried for
+KEY_SECONDS = 0.01  # for each character typed: several times what it takes
 SETTLE_SECONDS = 2.0
 STILL_SECONDS = 0.5  # for a page that moved while it was looked at
 NAVIGATIONS = frozenset({"goto", "go_back"})
 REUSES = 50  # episodes in one tab at most: pages leak, and a renderer's memory only grows
+LONGEST_NAME = 200  # bytes of a download's name, of the 255 that most disks take
 ERROR_PAGE = "chrome-error:"  # the browser's own, where a page does not load
 UNWAITED = frozenset({"websocket", "eventsource", "media", "ping"})  # requests that may never end
 
@@ -99,7 +102,15 @@ class Browser:
         """The process, started (again) if it is not running. Raises EnvironmentDown."""
         async with self._starting:
             if self._chromium is not None and self._chromium.is_connected():
-                return self._chromium
+                try:
+                    async with asyncio.timeout(OPENING_SECONDS):
+                        await (await self._chromium.new_browser_cdp_session()).detach()
+                    return self._chromium
+                except (Error, TimeoutError):  # Playwright's process, which would say so, has gone too
+                    gone, self._playwright = self._playwright, None
+                    with suppress(Error, TimeoutError):
+                        async with asyncio.timeout(OPENING_SECONDS):
+                            await cast(Playwright, gone).stop()
             program = find_chromium(self.headless)
             if self._playwright is None:
                 self._playwright = await async_playwright().start()
@@ -140,8 +151,10 @@ class BrowserEnvironment(Acting):
     def _clear(self, start: Start, again: bool = False) -> None:
         """Forget the last episode; with `again` its tab stays."""
         self._start = start
-        self._wall = Wall(start)
-        if not again:
+        if again:
+            self._wall.forget()  # the context's routes lead to this one
+        else:
+            self._wall = Wall(start)
             self._pages: list[Page] = []
             self._readers: dict[Page, Elements] = {}
             self._sessions: dict[Page, CDPSession] = {}
@@ -226,6 +239,8 @@ class BrowserEnvironment(Acting):
         try:
             if action.name == "noop":
                 limit += min(10.0, float(cast(float, (action.args or (0,))[0])) / 1000)
+            elif action.name == "keyboard_type":
+                limit += KEY_SECONDS * len(str(action.args[0]))
             await self._interruptible(self._perform(action), limit)
         except ActionFailed as failed:
             error = str(failed)
@@ -404,7 +419,7 @@ class BrowserEnvironment(Acting):
 
     async def _go(self, url: str) -> None:
         try:
-            await self._interruptible(self.page.goto(url, wait_until="load"), NAVIGATION_SECONDS + 1)
+            await self._interruptible(self._load(url), NAVIGATION_SECONDS + LOAD_SECONDS + 1)
         except _Interrupted:
             return
         except ActionFailed as error:
@@ -515,7 +530,7 @@ class BrowserEnvironment(Acting):
         self._wall.request_failed(request)
 
     async def _save(self, download: Download) -> None:
-        name = Path(download.suggested_filename).name or "download"
+        name = _file_name(download.suggested_filename)
         target, count = self.files / name, 1
         while target.exists():
             count += 1
@@ -540,8 +555,13 @@ class BrowserEnvironment(Acting):
         """Await, unless a dialog opens (the rest is then done once it is answered) or the page dies."""
         task = asyncio.ensure_future(work)
         interrupted = asyncio.ensure_future(self._interrupt.wait())
-        await asyncio.wait({task, interrupted}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        interrupted.cancel()
+        try:
+            await asyncio.wait({task, interrupted}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:  # nobody waits for it any more, so it must not go on
+            task.cancel()
+            raise
+        finally:
+            interrupted.cancel()
         if task.done():
             return task.result()
         if self._dialogs:
@@ -678,11 +698,16 @@ class BrowserEnvironment(Acting):
             asked["clip"] = {
                 "x": seen["pageX"], "y": seen["pageY"], "width": width, "height": height, "scale": 1
             }  # fmt: skip
-        got = await self._of_this_document(page, session.send("Page.captureScreenshot", asked))
+        shown: list[Box] = []
+        for _ in range(3):
+            before = [] if self.hides is None else await drawn.places(page, session, self.hides)
+            got = await self._of_this_document(page, session.send("Page.captureScreenshot", asked))
+            shown = [] if self.hides is None else await drawn.places(page, session, self.hides)
+            if shown == before:
+                break
+        else:  # it moves, and may stand anywhere on the picture
+            shown = [Box(0, 0, *self._start.viewport)]
         png = base64.b64decode(got["data"])
-        if self.hides is None:
-            return png
-        shown = await drawn.places(page, session, self.hides)
         return painted_over(png, shown, self._start.viewport) or png
 
     async def _of_this_document(self, page: Page, work: Coroutine[Any, Any, T]) -> T:
@@ -777,6 +802,12 @@ class BrowserEnvironment(Acting):
             await dialog.dismiss()
         if self._parked:  # what the dialog had held up
             await asyncio.wait(set(self._parked), timeout=ACTION_SECONDS)
+
+
+def _file_name(suggested: str) -> str:
+    """What a download is called here: a site may call it more than a folder can hold."""
+    stem, ending = os.path.splitext(Path(whole(suggested)).name.encode() or b"download")
+    return (stem[: LONGEST_NAME - len(ending)] + ending)[:LONGEST_NAME].decode(errors="ignore")
 
 
 def _heard(task: asyncio.Future[Any]) -> None:

@@ -26,7 +26,11 @@
     '[role=tab],[role=option],[role=menuitem],[role=checkbox],[role=radio],[role=switch],[onclick],.ui-sortable > *';
 
   const norm = (s) => (s || '').replace(/[\s\u00a0\u200b]+/g, ' ').trim();
-  const tagOf = (el) => el.tagName.toUpperCase();
+  // Not `el.tagName`: a form's field of such a name stands in its place, and in the document's a form or picture.
+  const given = (type, name) => Object.getOwnPropertyDescriptor(type.prototype, name).get;
+  const [tagName, titleOf, bodyOf] = [given(Element, 'tagName'), given(Document, 'title'), given(Document, 'body')];
+  const tagOf = (el) => tagName.call(el).toUpperCase();
+  const matches = (el, css) => Element.prototype.matches.call(el, css);
   const attr = (el, name) => norm(el.getAttribute(name));
   const childrenOf = (el) => {
     if (el.shadowRoot) return el.shadowRoot.childNodes;
@@ -275,7 +279,7 @@
   function focusOf() {
     let a = document.activeElement;
     while (a && a.shadowRoot && a.shadowRoot.activeElement) a = a.shadowRoot.activeElement;
-    return a === document.body || a === document.documentElement ? null : a;
+    return a === bodyOf.call(document) || a === document.documentElement ? null : a;
   }
   // What a list with the focus points at, which Enter then picks.
   const pointedAt = (el) => el.ariaActiveDescendantElement || el.getRootNode().getElementById(el.getAttribute('aria-activedescendant') || '');
@@ -283,7 +287,7 @@
   function clickable(el, tag, cs, ctx, rect) {
     if (tag === 'BODY' || tag === 'HTML' || tag === 'svg' || (tag === 'LABEL' && el.control)) return false;
     const own = el.hasAttribute('onclick') || !!(el.onclick || el.onmousedown || el.onpointerdown || el.ondblclick) || el.getAttribute('draggable') === 'true' ||
-      el.matches('.ui-sortable > *'); // a list that jQuery UI sorts by dragging hears the mouse for its items
+      matches(el, '.ui-sortable > *'); // a list that jQuery UI sorts by dragging hears the mouse for its items
     const pointer = cs.cursor === 'pointer' && !ctx.pointer;
     if (!own && !pointer && !heard.has(el)) return false;
     // A container that listens for its children (delegation) is not itself a thing to click.
@@ -554,7 +558,8 @@
       if (item && name) item.name = name;
     }
 
-    if (document.body) walk(document.body, { el: document.body, clip: view, anchored: view, mute: false, drawn: true, opacity: 1, events: true, pointer: false, owner: null });
+    const body = bodyOf.call(document);
+    if (body) walk(body, { el: body, clip: view, anchored: view, mute: false, drawn: true, opacity: 1, events: true, pointer: false, owner: null });
     flush();
     // What keys or the mouse reach and is not listed: out of sight, hidden from readers, or beyond the limit.
     const listed = new Set(kept.map(({ el }) => el)), unlisted = [];
@@ -575,7 +580,7 @@
     const apart = (el) => { for (let n = el; n; n = parentOf(n)) if (listed.has(n) || ignored.has(n)) return false; return ![...listed].some((n) => within(el, n)); };
     const drawn = [...document.querySelectorAll(INTERACTIVE)].filter((el) => el !== focus && !listed.has(el) && inView(el) && apart(el));
     for (const el of new Set([...keyed(document), ...drawn.slice(0, limit)])) if (!listed.has(el)) beyond(el);
-    return { items: items.map(({ bare, ...i }) => i), hidden, focused, unlisted, inner: deeper, version: version(), title: document.title, url: location.href,
+    return { items: items.map(({ bare, ...i }) => i), hidden, focused, unlisted, inner: deeper, version: version(), title: titleOf.call(document), url: location.href,
       state: document.readyState };
   }
 
@@ -652,7 +657,7 @@
   function span(text) {
     const want = norm(text);
     if (!want) return null;
-    const nodes = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT, (n) =>
+    const nodes = document.createTreeWalker(bodyOf.call(document), NodeFilter.SHOW_TEXT, (n) =>
       n.parentElement.checkVisibility({ visibilityProperty: true }) && !SKIP.has(tagOf(n.parentElement)) ? 1 : 2);
     let all = '';
     const at = []; // for each character of `all`, where it stands
@@ -678,7 +683,7 @@
     const moved = (el) => { const a = el.scrollLeft, b = el.scrollTop; el.scrollBy({ left: dx, top: dy, behavior: 'instant' }); return el.scrollLeft !== a || el.scrollTop !== b; };
     const scrolls = (el) => { const cs = getComputedStyle(el); return /auto|scroll/.test(cs.overflowX + cs.overflowY) && (el.scrollHeight > el.clientHeight || el.scrollWidth > el.clientWidth); };
     const page = document.scrollingElement || document.documentElement;
-    if (x !== null) for (let e = top(x, y); e && e !== page && e !== document.body; e = parentOf(e)) if (scrolls(e) && moved(e)) return true;
+    if (x !== null) for (let e = top(x, y); e && e !== page && e !== bodyOf.call(document); e = parentOf(e)) if (scrolls(e) && moved(e)) return true;
     if (moved(page)) return true;
     const others = [...document.querySelectorAll('*')].filter((e) => scrolls(e) && e.checkVisibility()).sort((a, b) => b.clientWidth * b.clientHeight - a.clientWidth * a.clientHeight);
     return others.some(moved);

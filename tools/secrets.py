@@ -25,7 +25,7 @@ from tools.settings import SITE_SECRET, SettingsError
 from tools.slots import SLOT
 
 TYPED = frozenset({"fill", "keyboard_type"})  # the only actions that a secret is put into
-SHORTEST = 4  # characters; what is shorter would be found everywhere
+SHORTEST = 4  # characters, spaces drawn together; what is shorter would be found everywhere
 CUT = 300  # characters, after which the reader cuts a name
 
 
@@ -40,7 +40,8 @@ def named_in(text: str) -> dict[str, str]:
     unset = sorted({variable(name) for name, value in values.items() if not value})
     if unset:
         raise SettingsError(f"a secret is named and not set; set {', '.join(unset)}")
-    short = sorted(variable(name) for name, value in values.items() if len(value) < SHORTEST)
+    plain = {name: " ".join(value.split()) for name, value in values.items()}
+    short = sorted(variable(name) for name, value in plain.items() if len(value) < SHORTEST)
     if short:
         raise SettingsError(f"{', '.join(short)}: too short to be kept out of sight; use {SHORTEST} or more")
     return values

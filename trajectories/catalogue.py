@@ -16,6 +16,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -157,6 +158,7 @@ def _kept(store: Store) -> dict[str, Row]:
 
 
 def _keep(store: Store, rows: Iterable[Row]) -> None:
-    """Whole or not at all; the first line names the columns."""
+    """Whole or not at all, on a full disk not at all; the first line names the columns."""
     names = [field.name for field in fields(Row)]
-    write_whole(_file(store), json.dumps([names, *([getattr(row, n) for n in names] for row in rows)]))
+    with suppress(OSError):
+        write_whole(_file(store), json.dumps([names, *([getattr(row, n) for n in names] for row in rows)]))

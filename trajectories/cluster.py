@@ -41,16 +41,22 @@ LOOK_AGAIN = 1.0  # seconds between looks at how many CPUs there are, and whethe
 
 
 class Worker:
-    """The actor: one Chromium (or desktop) with one suite opened, doing one job at a time."""
+    """The actor: one Chromium (or desktop) with one suite opened, doing one job at a time.
 
-    def __init__(self, suite: Suite, make_policy: Callable[[Task], Policy], model: str) -> None:
-        self._suite, self._make_policy, self._model = suite, make_policy, model
+    `suite_name` is what the suite is opened by, such as a site's address; its own name is then the host.
+    """
+
+    def __init__(
+        self, suite: Suite, suite_name: str, make_policy: Callable[[Task], Policy], model: str
+    ) -> None:
+        self._suite, self._suite_name = suite, suite_name
+        self._make_policy, self._model = make_policy, model
         self._open = AsyncExitStack()
 
     async def open(self) -> None:
         """Raises EnvironmentDown where this machine has no Chromium, or no desktop, that works."""
         try:
-            workplace = await self._open.enter_async_context(open_workplace(self._suite.name))
+            workplace = await self._open.enter_async_context(open_workplace(self._suite_name))
         except EnvironmentDown as error:
             raise EnvironmentDown(f"on {socket.gethostname()}: {error}") from error
         await self._open.enter_async_context(self._suite)
@@ -103,7 +109,7 @@ async def roll_out_all(
 
     async def life() -> None:
         """A worker's, from hiring it to its end. The job that it was at is given back."""
-        worker: Any = hire(suite, make_policy, model)
+        worker: Any = hire(suite, suite_name, make_policy, model)
         job: Job | None = None
         try:
             await worker.open.remote()  # not before a CPU is free, which may be on a machine yet to come
@@ -125,7 +131,7 @@ async def roll_out_all(
                     why = f"{LIVES} workers on Ray ended before they could begin: {_plain(error)}"
                     raise EnvironmentDown(why) from error
             elif lost[job] >= LIVES:
-                await keep(_given_up(job, ids[job], suite_name, policy_name, model, _plain(error)), job)
+                await keep(_given_up(job, ids[job], suite.name, policy_name, model, _plain(error)), job)
             else:
                 waiting.appendleft(job)
         finally:

@@ -3,7 +3,8 @@
 ATIF is the Agent Trajectory Interchange Format, v1.7 (harbor's RFC 0001). Its root keys are fixed, so what is
 ours stands under `extra`. The goal is the user's step, the first look a system step, and every decision an
 agent's step whose observation is the page after it. Images are named by their content, by relative path, so
-equal screenshots are one file. `from_atif(to_atif(e))` with the images beside it gives back an equal episode.
+equal screenshots are one file. `from_atif(to_atif(e))` with the images beside it gives back an equal episode,
+but for what only a guard looks at (`unlisted`; `enters`, `origin` and `keys` of elements), which is left out.
 
 Not covered: files and folders (`store.py`), making episodes (`rollout.py`).
 """

@@ -139,7 +139,8 @@ async def roll_out(
             extra["better"] = better
     except Exception as error:  # whatever failed, the episode says so
         ended, outcome = "error", Outcome(False)
-        extra["error"] = f"{type(error).__name__}: {error}"[:2000]
+        slow = isinstance(error, TimeoutError) and not str(error)  # `wait_for` says nothing more
+        extra["error"] = f"{type(error).__name__}: {f'no answer in {PATIENCE:g} s' if slow else error}"[:2000]
     finish: Ended = ended  # type: ignore[assignment]
     return Episode(
         id=id or episode_id(task.id, policy.name, perturb, goal if reword else ""),

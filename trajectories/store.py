@@ -67,7 +67,11 @@ class Store:
         def swap(partial: Path, folder: Path) -> None:
             former = partial.with_name(f"{partial.name}~{folder.name}")
             folder.rename(former)  # killed now, `_sweep` puts it back
-            partial.rename(folder)
+            try:
+                partial.rename(folder)
+            except OSError:
+                former.rename(folder)
+                raise
             shutil.rmtree(former, ignore_errors=True)
 
         self._write(episode, swap)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -353,6 +354,20 @@ def test_catalogue_reads_each_episode_once(seen: Observation, tmp_path: Path) ->
     found = {row.seed: row.result for row in again.rows() if row.task}
     assert found == {10: "success"}
     assert [row.id for row in again.rows() if row.result == "broken"] == ["form-save-3-oracle"]
+
+
+def test_a_catalogue_that_cannot_be_kept_is_read_all_the_same(
+    seen: Observation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the disk is full: it is only slower the next time."""
+    store = Store(tmp_path)
+    store.add(episode(seen, 3, "click(2)"))
+
+    def full(path: Path, text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("trajectories.catalogue.write_whole", full)
+    assert [row.seed for row in Catalogue(store).rows()] == [3]
 
 
 @pytest.mark.parametrize("make", ["missing", "file", "empty"])

@@ -153,6 +153,19 @@ async def test_halves_of_characters_are_none(browser: Browser, tmp_path: Path) -
     await env.close()
 
 
+async def test_what_a_form_calls_its_fields_hides_nothing(browser: Browser, tmp_path: Path) -> None:
+    """A field named as a property of its form, or a picture as one of the document, stands in its place."""
+    (tmp_path / "tags.html").write_text(
+        "<title>Tags</title><img name=title hidden><form name=body><input name=tagName aria-label=Tag>"
+        "<input name=matches aria-label=Goals><button>Add</button></form>"
+    )
+    env = browser.environment()
+    seen = await env.reset(Start((tmp_path / "tags.html").as_uri()))
+    assert seen.title == "Tags"
+    assert [e.name for e in seen.elements] == ["Tag", "Goals", "Add"]
+    await env.close()
+
+
 async def test_frames_and_shadow_roots(env: BrowserEnvironment) -> None:
     """Nested frames (file pages are cross-origin here) and open shadow roots can be read and used."""
     seen = await env.reset(page("frames.html"))

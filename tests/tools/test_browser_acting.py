@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser as Chromium
@@ -58,11 +59,19 @@ def server() -> Iterator[str]:
                 self.end_headers()
                 self.wfile.write(b"total,")
                 return
+            if self.path == "/long":
+                self.send_response(200)
+                self.send_header("Content-Disposition", f'attachment; filename="{"z" * 300}.csv"')
+                self.end_headers()
+                self.wfile.write(b"total,1")
+                return
             if self.path == "/slow":
                 release.wait(0.4)
                 body = b"came late"
             elif self.path == "/endless":
                 release.wait(20)
+            elif self.path == "/picture":
+                body += b"<p>all but its picture</p><img src=/endless>"
             elif self.path.startswith("/soon"):  # the button leads on when the look has long begun, or nearly
                 after = int(self.path.rpartition("?")[2]) + 3
                 body += b"<button onclick=\"setTimeout(() => location = '/soon?%d', %d)\">On" % (after, after)
@@ -143,6 +152,18 @@ async def test_a_download_that_breaks_off_is_said(browser: Browser, server: str,
     await env.close()
 
 
+async def test_a_download_of_a_very_long_name_is_kept(browser: Browser, server: str) -> None:
+    """Under as much of it as a folder can hold, its ending among that."""
+    env = browser.environment()
+    await env.reset(Start(f"{server}/"))
+    for _ in range(2):
+        await do(env, 'goto("/long")')
+    first, second = env.downloads
+    assert first.read_bytes() == second.read_bytes() == b"total,1"
+    assert first.name.startswith("zzz") and first.suffix == second.suffix == ".csv"
+    await env.close()
+
+
 async def test_files_go_up_and_come_down_in_their_folder_only(env: BrowserEnvironment) -> None:
     """Downloads land in `files`; uploads come from there, and from nowhere else."""
     await do(env, 'click(link("Download"))')
@@ -156,6 +177,9 @@ async def test_files_go_up_and_come_down_in_their_folder_only(env: BrowserEnviro
         assert "there is no file" in (seen.error or "") and "report.txt" in (seen.error or "")
     (env.files / "link").symlink_to("/etc/hostname")
     assert (await env.step(parse('upload_file(file("Attachment"), "link")'))).error
+    for no_name in ("x" * 300, "a\\x00b"):
+        seen = await env.step(parse(f'upload_file(file("Attachment"), "{no_name}")'))
+        assert "there is no file" in (seen.error or "")
 
 
 async def test_drags_canvas_hover_and_keyboard(env: BrowserEnvironment) -> None:
@@ -228,11 +252,37 @@ async def test_errors_are_observations_and_the_episode_goes_on(env: BrowserEnvir
     assert (await do(env, 'goto("other.html")', "go_back()")).title == "Doing"
 
 
+async def test_a_step_that_is_given_up_does_not_go_on(env: BrowserEnvironment) -> None:
+    """Nothing is typed any more once nobody waits for it."""
+    await do(env, 'click(textbox("Keys"))')
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(env.step(parse(f'keyboard_type("{"x" * 900}")')), 0.1)
+    typed = len(await env.page.evaluate("document.activeElement.value"))
+    await asyncio.sleep(0.3)
+    assert len(await env.page.evaluate("document.activeElement.value")) - typed < 5
+
+
+async def test_a_long_text_has_the_time_it_takes_to_type(
+    env: BrowserEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given up in the middle it would stand there in part, to be typed a second time."""
+    await do(env, 'click(textbox("Keys"))')
+    monkeypatch.setattr("tools.browser.ACTION_SECONDS", 0.1)
+    await do(env, f'keyboard_type("{"x" * 900}")')
+    assert await env.page.evaluate("document.activeElement.value.length") == 900
+
+
 async def test_settling_waits_for_what_was_started(env: BrowserEnvironment, server: str) -> None:
     """A fetch is waited for, a script's late change too, an endless request only once."""
     assert "late" in (await do(env, 'click(button("Later"))')).text()
     await env.reset(Start(f"{server}/fetch"))
     assert "came late" in (await do(env, 'click(button("Get"))')).text()
+
+
+async def test_a_page_whose_picture_does_not_come_is_opened(env: BrowserEnvironment, server: str) -> None:
+    """At the start, and when it is gone to."""
+    assert "all but its picture" in (await env.reset(Start(f"{server}/picture"))).text()
+    assert "all but its picture" in (await do(env, 'goto("/picture")')).text()
 
 
 async def test_a_page_that_goes_on_while_it_is_looked_at(env: BrowserEnvironment, server: str) -> None:
@@ -311,6 +361,19 @@ async def test_a_killed_browser_is_started_again(server: str) -> None:
         await kill(await own.chromium())
         seen = await env.step(parse('click(link("Away"))'))
         assert seen.restarted and "seen=yes" in seen.text() and seen.url == f"{server}/again"
+        assert (await do(env, "noop()")).restarted is False
+
+
+async def test_a_killed_playwright_is_started_again(server: str) -> None:
+    """Its process, through which all is done, killed mid-episode: started again, and a browser with it."""
+    before = {*psutil.Process().children()}
+    async with Browser() as own:
+        env = own.environment()
+        await env.reset(Start(f"{server}/"))
+        for process in {*psutil.Process().children()} - before:
+            process.kill()
+        seen = await env.step(parse("noop()"))
+        assert seen.restarted and seen.title == "Home"
         assert (await do(env, "noop()")).restarted is False
 
 

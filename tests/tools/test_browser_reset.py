@@ -15,7 +15,8 @@ from tools.environment import Start
 
 PAGE = b"""<!doctype html><title>Start</title><style>#h:hover { background: red }</style>
 <button id=h onclick="document.cookie='a=1'; localStorage.a='1'; sessionStorage.a='1'; window.name='a';
-  indexedDB.open('a')">Mark</button><a href="/next">Next</a><input aria-label=Name>"""
+  indexedDB.open('a')">Mark</button><a href="/next">Next</a>
+<a href="http://127.0.0.1:9/">Away</a><input aria-label=Name>"""
 LEFT = """async () => [document.cookie, localStorage.length, sessionStorage.length, window.name,
   (await indexedDB.databases()).length, document.querySelector('input').value, h.matches(':hover')]"""
 NOTHING = ["", 0, 0, "", 0, "", False]
@@ -63,6 +64,19 @@ async def test_the_tab_of_the_last_episode_is_wiped(url: str) -> None:
         assert env.files != files and not files.exists()
         back = await env.step(parse("go_back()"))
         assert back.error is not None and back.url == url
+
+
+async def test_a_tab_that_serves_again_says_where_it_was_not_let_go(url: str) -> None:
+    """What the wall keeps in is told of the episode that it is kept from, not of the first in that tab."""
+    async with Browser() as browser:
+        env = browser.environment()
+        tabs = set()
+        for _ in range(2):
+            await env.reset(Start(url))
+            tabs.add(env.page)
+            look = await env.step(parse('click(link("Away"))'))
+            assert "outside the allowed origins" in (look.error or "") and look.url == url
+        assert len(tabs) == 1
 
 
 async def test_the_first_look_at_a_page_that_stays_has_nothing_hovered_over(url: str) -> None:

@@ -28,6 +28,10 @@ link.textContent = p.value; link.href = '#' + encodeURIComponent(p.value);
 long.textContent = 'x'.repeat(75) + ' ' + p.value; location.hash = p.value">Show</button>
 <p id=out></p><a id=link href=#>none</a><p id=long></p><button onclick="alert(p.value)">Tell</button>"""
 
+MOVING = """<div id=d style="position: absolute; color: red; font: 20px sans-serif">Grün &amp; 7 Bäume</div>
+<script>let x = 0; function go() { x = (x + 40) % 900; d.style.left = x + 'px'; d.style.top = x / 2 + 'px';
+requestAnimationFrame(go); } go()</script>"""
+
 
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -117,6 +121,22 @@ async def test_what_is_not_listed_is_painted_over_too(
             assert dark(seen.screenshot, inner) is black, (name, inner)
 
 
+async def test_what_moves_is_painted_over_wherever_it_stands(
+    tmp_path: Path, chromium_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the picture and the asking where it stands it has gone on."""
+    monkeypatch.setenv("SHOPFLOOR_SECRET_PASSWORD", SECRET)
+    path = tmp_path / "page.html"
+    path.write_text(MOVING)
+    async with Browser() as browser:
+        discreet = secrets.Discreet(browser.environment())
+        discreet.give(secrets.named_in("{{password}}"))
+        seen = await discreet.reset(Start(path.as_uri()))
+        assert "{{password}}" in seen.text() and seen.screenshot is not None
+        image = Image.open(io.BytesIO(seen.screenshot)).convert("RGB")
+        assert not [c for _, c in image.getcolors(1 << 24) or [] if c[0] > 200 and c[1] < 80]  # red
+
+
 @pytest.mark.parametrize(
     ("copy", "paste"),
     [("Control+c", "Control+v"), ("Control+Insert", "Shift+Insert"), ("Control+KeyX", "Control+Shift+V")],
@@ -165,9 +185,10 @@ def test_what_is_not_set_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable to set; a value that would be found everywhere is none."""
     with pytest.raises(SettingsError, match="set SHOPFLOOR_SECRET_CARD_NUMBER, SHOPFLOOR_SECRET_PIN"):
         secrets.named_in("Pay with {{card number}} and {{pin}}")
-    monkeypatch.setenv("SHOPFLOOR_SECRET_PIN", "12")
-    with pytest.raises(SettingsError, match="too short"):
-        secrets.named_in("{{pin}}")
+    for short in ("12", "1      ", "      "):
+        monkeypatch.setenv("SHOPFLOOR_SECRET_PIN", short)
+        with pytest.raises(SettingsError, match="too short"):
+            secrets.named_in("{{pin}}")
     assert secrets.named_in("Nothing secret") == {}
 
 

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import yaml
 
 from agents.policies import Decision, Policy
 from tools.actions import Action
+from tools.desktop import DesktopEnvironment
 from tools.observation import Observation
 from trajectories import cluster
 from trajectories.cluster import roll_out_all
@@ -156,6 +158,16 @@ async def test_a_job_that_kills_its_workers_is_given_up(
     assert "2 workers were lost over it" in store.load(done[jobs[1]]).extra["error"]
     work = Counter(pid for _, pid, _ in begun(log))
     assert sum(work.values()) == len(jobs) + 1 and len(work) == 4 and max(work.values()) == 3
+
+
+async def test_a_worker_works_where_its_suite_does() -> None:
+    """An application's tasks on a desktop, though its suite is called by the bare name of it."""
+    suite: Any = AsyncExitStack()
+    suite.name = "galculator"
+    worker = cluster.Worker(suite, "app:galculator", oracle_policy, "")
+    await worker.open()
+    assert isinstance(worker._env, DesktopEnvironment)
+    await worker.close()
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -146,6 +147,22 @@ async def test_every_end(lamp: Lamp, env: BrowserEnvironment) -> None:
     down = lamp.task("down", 1)
     closed = await roll_out(down, oracle_policy(down), env)
     assert closed.ended == "error" and "closed" in closed.extra["error"] and not closed.steps
+
+
+async def test_who_does_not_answer_is_not_waited_for(
+    lamp: Lamp, env: BrowserEnvironment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The episode ends, and says that it was that."""
+
+    class Silent(Saying):
+        async def decide(self, goal: str, observation: Observation, history: Sequence[Action]) -> Decision:
+            if history:
+                await asyncio.sleep(60)
+            monkeypatch.setattr("trajectories.rollout.PATIENCE", 0.1)
+            return self.decision
+
+    episode = await roll_out(lamp.task("light", 1), Silent(Decision(Action("noop"))), env)
+    assert (episode.ended, episode.extra["error"]) == ("error", "TimeoutError: no answer in 0.1 s")
 
 
 async def test_perturbed_and_reworded(lamp: Lamp, env: BrowserEnvironment) -> None:

@@ -17,7 +17,7 @@ from agents.policies import Decision
 from tools.actions import Action
 from tools.observation import Box, Element, Observation
 from trajectories.episode import Episode, Step
-from trajectories.store import Store, StoreError
+from trajectories.store import PARTIAL, Store, StoreError
 from trajectories.tasks import Outcome
 
 LOOK = Observation(
@@ -129,6 +129,17 @@ def test_one_in_place_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         full.setattr("pathlib.Path.write_bytes", _full)
         store.replace(EPISODE)
     assert store.load("one").goal == "another"
+    rename = Path.rename
+
+    def no_room_for_the_new(self: Path, to: Path) -> Path:
+        if self.parent.name == PARTIAL and "~" not in self.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return rename(self, to)
+
+    with pytest.raises(StoreError), monkeypatch.context() as full:
+        full.setattr("pathlib.Path.rename", no_room_for_the_new)
+        store.replace(EPISODE)
+    assert store.load("one").goal == "another" and [*(tmp_path / PARTIAL).iterdir()] == []
     script = """
         import os, sys, shutil
         from dataclasses import replace
