@@ -210,7 +210,7 @@ def test_of_a_list_that_offers_what_is_quoted_nothing_else_is_chosen() -> None:
 
 def test_a_form_that_is_begun_is_filled_in_before_anything_else() -> None:
     """Its empty fields with what is quoted and nowhere in sight, its lists with what they offer of it; then
-    it is free, as it is before where nothing is said to belong there, or where the rest was done elsewhere."""
+    it is free, as it is before where nothing is said to belong there, or if the rest was done elsewhere."""
     goal = 'Order 3 "Lamp" for "Emil", note "soon", at once'
     buyer, note = Element(1, "textbox", "Buyer", BOX, value="Emil"), Element(2, "textbox", "Note", BOX)
     article = Element(3, "combobox", "Article", BOX, "Chair", options=("Chair", "Lamp"))
