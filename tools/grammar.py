@@ -84,6 +84,9 @@ def action_regex(
     ):
         return f"(?:{'|'.join(_filling(field, values) for field, values in wanting)})"
     unsent = begun and forms.unsent(observation, history)
+    on_page = not observation.url.startswith(
+        "app:"
+    )  # dialogs of applications have options that no goal names
     refs = up_to(max((e.ref or 0 for e in observation.actionable()), default=0))
     written: list[str] = []
     texts: list[str] = []  # beginnings of calls that end in a text: by far the longest part, it comes once
@@ -91,7 +94,7 @@ def action_regex(
     for element in observation.actionable():
         if element.ref in early or "disabled" in element.states:
             continue
-        if quoted and not forms.meant(element, said):
+        if quoted and on_page and not forms.meant(element, said):
             continue
         if not (unsent and element.role == "link"):
             filled = bool(quoted) and (element.name, element.value) in typed

@@ -369,6 +369,7 @@ def test_what_the_goal_says_nothing_of_stays_as_it_is() -> None:
     assert both('Use "Yours, Ada" as sign-off.') == (False, False)
     assert both('Turn off "Sounds".') == (True, False) and both('Make it "Night"') == (False, True)
     assert both('Check the box beside "Ada"') == (True, False) and both("Use the other one") == (True, True)
+    assert allows(action_regex(replace(seen, url="app:mousepad"), ['Write "Ada"']), tick)
 
 
 def test_a_form_that_one_of_several_values_belongs_into_is_filled_in_first() -> None:
