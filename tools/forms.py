@@ -29,6 +29,7 @@ LINK = re.compile(
 LONGEST_NAME = 4  # words
 TICKED = frozenset({"checkbox", "radio", "switch"})
 SEARCH = re.compile(r"\bor\b|filter|find|keyword|look|query|search")  # names of fields for anything
+GIVES_UP = re.compile(r"^(cancel|close|discard|dismiss|never mind)\b")
 HIDDEN = "\u2022"  # a character of a password, as pages are read
 BOXES = re.compile("box|button|check|option|radio|switch|tick|toggle")
 # Kinds of values that HTML knows types of fields for, and what such fields are called.
@@ -143,6 +144,16 @@ def meant(element: Element, sources: Sequence[str]) -> bool:
         return True
     words = [word for word in _bare(element.name).split() if len(word) > 2]
     return any(BOXES.search(source) or any(f" {w} " in source for w in words) for source in said)
+
+
+def aside(observation: Observation, sources: Sequence[str]) -> set[int]:
+    """The buttons (refs) that do not send what was filled in: those that give it up, and, where the goal
+    names a button that is here, all others. For dialogs of applications, which have many."""
+    said = " ".join(f" {_bare(source)} " for source in sources)
+    buttons = [e for e in observation.actionable() if e.role == "button" and e.ref is not None]
+    named = {e.ref for e in buttons if e.name and f" {_bare(e.name)} " in said}
+    found = {e.ref for e in buttons if named or GIVES_UP.search(_bare(e.name))} - named
+    return {ref for ref in found if ref is not None}
 
 
 def without(values: Sequence[str], sources: Sequence[str]) -> list[str]:

@@ -54,7 +54,8 @@ def action_regex(
     lists; and while such a value is nowhere in sight, an empty field is typed into, not clicked, nor is one
     that holds what was typed. Where the goal or a value's kind tells which field it belongs into, it goes
     into no other, and nothing else goes into that; lists and boxes that a goal with something in quotes says
-    nothing of stay as they are. A form that is begun and has a button is not left by a link, nor backwards,
+    nothing of stay as they are. An application's dialog that is filled in is not given up. A form that is
+    begun and has a button is not left by a link, nor backwards,
     until something was pressed. Without `done` nothing is said to the person yet, and what is `early`, by
     ref, is not acted on yet. Matching is meant whole (`fullmatch`).
     """
@@ -87,12 +88,13 @@ def action_regex(
     on_page = not observation.url.startswith(
         "app:"
     )  # dialogs of applications have options that no goal names
+    aside = forms.aside(observation, said) if unsent and not on_page else set()
     refs = up_to(max((e.ref or 0 for e in observation.actionable()), default=0))
     written: list[str] = []
     texts: list[str] = []  # beginnings of calls that end in a text: by far the longest part, it comes once
     others: list[str] = []  # those of fields that are none of those that some of it belongs into
     for element in observation.actionable():
-        if element.ref in early or "disabled" in element.states:
+        if element.ref in early or element.ref in aside or "disabled" in element.states:
             continue
         if quoted and on_page and not forms.meant(element, said):
             continue

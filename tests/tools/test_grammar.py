@@ -393,3 +393,19 @@ def test_a_form_that_one_of_several_values_belongs_into_is_filled_in_first() -> 
     search = replace(fields[0], name="Phone or name")
     pattern = action_regex(replace(seen, elements=(search, away)), [goal])
     assert allows(pattern, '"Phone or name" fill(1, "Ada Ito")') and allows(pattern, leave)
+
+
+def test_a_dialog_that_is_filled_in_is_sent_and_not_given_up() -> None:
+    """By the button that the goal names, if there is one; buttons are free until something was filled in."""
+    field, stop = Element(1, "textbox", "Name", BOX, value="a.txt"), Element(2, "button", "Cancel", BOX)
+    new, save = Element(3, "button", "Create Folder", BOX), Element(4, "button", "Save", BOX)
+    seen = Observation("app:mousepad", "T", (9, 9), (field, stop, new, save))
+
+    def free(goal: str, *history: str) -> list[str]:
+        pattern = action_regex(seen, [goal], [parse(call) for call in history])
+        return [e.name for e in (stop, new, save) if allows(pattern, f'"{e.name}" click({e.ref})')]
+
+    typed = '"Name" fill(1, "a.txt")'
+    assert free('Save it as "a.txt".', typed) == ["Save"]
+    assert free('Call it "a.txt".', typed) == ["Create Folder", "Save"]
+    assert free('Save it as "a.txt".') == ["Cancel", "Create Folder", "Save"]
