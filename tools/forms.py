@@ -2,7 +2,7 @@
 
     to_do = left(look, quoted, history)       # values of the goal that were not used yet
     if begun(look, quoted, history):
-        wanting(look, to_do)                  # the fields they may go into
+        wanting(look, to_do, homes(look, [goal]))      # the fields they may go into
 
 Small models spoil forms at the steps between: they write one value over another, click a field in place of
 typing into it, press the button too early, or leave by a link what is filled in. `grammar.py` holds them to

@@ -49,15 +49,14 @@ def action_regex(
     if no field is empty: small models like to type the same again and again, or one over the other. Of a list
     that offers something quoted nothing else is chosen; of one that opened at what was typed, and offers just
     that, it is chosen before anything else: such fields often hold only what was. A form that is begun, or is
-    where one of several values belongs, is
-    filled in before anything else, as far as what is quoted and not done can go into its empty fields and
-    lists; and while such a value is nowhere in sight, an empty field is typed into, not clicked, nor is one
-    that holds what was typed. Where the goal or a value's kind tells which field it belongs into, it goes
-    into no other, and nothing else goes into that; lists and boxes that a goal with something in quotes says
-    nothing of stay as they are. An application's dialog that is filled in is not given up. A form that is
-    begun and has a button is not left by a link, nor backwards,
-    until something was pressed. Without `done` nothing is said to the person yet, and what is `early`, by
-    ref, is not acted on yet. Matching is meant whole (`fullmatch`).
+    where one of several values belongs, is filled in before anything else, as far as what is quoted and not
+    done can go into its empty fields and lists; and while such a value is nowhere in sight, an empty field is
+    typed into, not clicked, nor is one that holds what was typed. Where the goal or a value's kind tells
+    which field it belongs into, it goes into no other, and nothing else goes into that; lists and boxes that
+    a goal with something in quotes says nothing of stay as they are. An application's dialog that is filled
+    in is not given up. A form that is begun and has a button is not left by a link, nor backwards, until
+    something was pressed. Without `done` nothing is said to the person yet, and what is `early`, by ref, is
+    not acted on yet. Matching is meant whole (`fullmatch`).
     """
     said, cased, page, quoted = list[str](), list[str](), list[str](), list[str]()
     typed = forms.typed(history)
