@@ -86,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
         )
         return 1
     samples = list(_samples(attempts))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(args.out, render(figures, samples))
     if args.json:
         print(json.dumps(figures | {"out": str(args.out)}))

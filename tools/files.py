@@ -10,8 +10,8 @@ from pathlib import Path
 
 
 def write_whole(path: Path, text: str) -> None:
-    """The text in UTF-8; what stood there before stays until the new is on disk. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """The text in UTF-8; what stood there before stays until the new is on disk. Raises OSError, also where
+    there is no such folder."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with partial.open("w", encoding="utf-8") as file:
@@ -19,5 +19,7 @@ def write_whole(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
+    except OSError as error:  # in the words of the file that was meant
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         partial.unlink(missing_ok=True)

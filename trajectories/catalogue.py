@@ -161,4 +161,5 @@ def _keep(store: Store, rows: Iterable[Row]) -> None:
     """Whole or not at all, on a full disk not at all; the first line names the columns."""
     names = [field.name for field in fields(Row)]
     with suppress(OSError):
+        _file(store).parent.mkdir(parents=True, exist_ok=True)
         write_whole(_file(store), json.dumps([names, *([getattr(row, n) for n in names] for row in rows)]))

@@ -135,6 +135,7 @@ class Folder:
 
 def write_json(path: Path, value: Any) -> None:
     """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(value, indent=1))
 
 

@@ -12,7 +12,7 @@ from tools.files import write_whole
 
 def test_what_was_there_stays_until_the_new_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that fails at the last moment costs the new text, not the old one, and leaves nothing beside."""
-    file = tmp_path / "deep" / "program.txt"
+    file = tmp_path / "program.txt"
     write_whole(file, "first \u20ac")
     assert file.read_text("utf-8") == "first \u20ac"
 
@@ -22,4 +22,4 @@ def test_what_was_there_stays_until_the_new_is(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_whole(file, "second")
-    assert file.read_text("utf-8") == "first \u20ac" and list(file.parent.iterdir()) == [file]
+    assert file.read_text("utf-8") == "first \u20ac" and list(tmp_path.iterdir()) == [file]
