@@ -22,7 +22,7 @@ from tools.observation import EDITABLE, Element, Observation
 
 FILLING = frozenset({"fill", "select_option"})
 PRESSING = frozenset({"click", "dblclick", "mouse_click", "press", "keyboard_press"})
-VALUE = re.compile(r'"([^"]*)"')
+QUOTED = re.compile(r'"([^"]*)"')
 LINK = re.compile(
     r"[\s:=>(-]*(?:\b(?:as|be|is|of|the|to|with)\b[\s:=]*)*$"
 )  # between a field's name and its value
@@ -109,7 +109,7 @@ def homes(observation: Observation, sources: Sequence[str]) -> dict[str, frozens
     holds = {element.ref: element.value or "" for element in here}
     found: dict[str, frozenset[int]] = {}
     for source in sources:
-        for match in VALUE.finditer(source):
+        for match in QUOTED.finditer(source):
             before = re.split(r'[".,;!?]', LINK.sub("", source[: match.start()]))[-1]
             words = _bare(before).split()[-LONGEST_NAME:]
             said = (" ".join(words[at:]) for at in range(len(words)))
@@ -150,10 +150,10 @@ def aside(observation: Observation, sources: Sequence[str]) -> set[int]:
     """The buttons (refs) that do not send what was filled in: those that give it up, and, where the goal
     names a button that is here, all others. For dialogs of applications, which have many."""
     said = " ".join(f" {_bare(source)} " for source in sources)
-    buttons = [e for e in observation.actionable() if e.role == "button" and e.ref is not None]
-    named = {e.ref for e in buttons if e.name and f" {_bare(e.name)} " in said}
-    found = {e.ref for e in buttons if named or GIVES_UP.search(_bare(e.name))} - named
-    return {ref for ref in found if ref is not None}
+    here = (e for e in observation.actionable() if e.role == "button")
+    buttons = {element.ref: _bare(element.name) for element in here if element.ref is not None}
+    named = {ref for ref, name in buttons.items() if name and f" {name} " in said}
+    return {ref for ref, name in buttons.items() if named or GIVES_UP.search(name)} - named
 
 
 def without(values: Sequence[str], sources: Sequence[str]) -> list[str]:

@@ -29,7 +29,6 @@ PATH = rf"\[{POINT}, {POINT}(?:, {POINT}, {POINT}){{1,40}}\]"
 PRESSED = frozenset({"button", "checkbox", "menuitem", "option", "radio", "switch", "tab"})
 APPLICATION = rf'"app:(?:{"|".join(APPLICATIONS)})(?:\?[^"\\\x00-\x1f]{{1,100}})?"'  # and its files
 LONGEST_COPY = 24  # words
-QUOTED = re.compile(r'"([^"]*)"')
 # What is typed and stands nowhere: a sum, a guess, a date or time written otherwise.
 FIGURES = r"-?[0-9]{1,6}(?:\.[0-9]{1,2})?|[0-9]{1,4}[-/:][0-9]{1,2}(?:[-/:][0-9]{1,4}| [AP]M)?"
 
@@ -66,7 +65,7 @@ def action_regex(
         text = ANY_TEXT
     else:
         said = list(sources)
-        quoted = list(dict.fromkeys(q for source in said for q in QUOTED.findall(source)))
+        quoted = list(dict.fromkeys(q for source in said for q in forms.QUOTED.findall(source)))
         cased = [change(source) for source in said for change in (str.upper, str.lower)]
         page = [*held, *(e.name for e in observation.elements), observation.error or ""]
         text = copied([*said, *cased, *page])
@@ -84,9 +83,7 @@ def action_regex(
     ):
         return f"(?:{'|'.join(_filling(field, values) for field, values in wanting)})"
     unsent = begun and forms.unsent(observation, history)
-    on_page = not observation.url.startswith(
-        "app:"
-    )  # dialogs of applications have options that no goal names
+    on_page = not observation.url.startswith("app:")  # an application's dialog has options no goal names
     aside = forms.aside(observation, said) if unsent and not on_page else set()
     refs = up_to(max((e.ref or 0 for e in observation.actionable()), default=0))
     written: list[str] = []
@@ -209,7 +206,7 @@ def _runs(source: str) -> tuple[str, ...]:
 
     Kept, for the goal is the same at each step and most names are on the page before too.
     """
-    runs = [re.escape(quote(quoted)[1:-1]) for quoted in QUOTED.findall(source)]
+    runs = [re.escape(quote(quoted)[1:-1]) for quoted in forms.QUOTED.findall(source)]
     for piece in source.split('"'):  # no value goes on where a quoted one ends
         words = piece.split()
         for start in range(len(words)):

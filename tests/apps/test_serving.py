@@ -166,11 +166,19 @@ async def test_a_champion_that_could_not_be_loaded_is_tried_again(
     monkeypatch.setattr(champion, "LOOK", 0.02)
     monkeypatch.setattr(champion, "AGAIN", 0.1)
     late = tmp_path / "late"
-    serving = champion.Champion(tiny_model, LIMITS, Metrics(), "m", follow=lambda: late)
+    looks: list[Path] = []
+
+    def follow() -> Path:
+        looks.append(late)
+        return late
+
+    serving = champion.Champion(tiny_model, LIMITS, Metrics(), "m", follow=follow)
     first = serving.current
     watching = asyncio.ensure_future(serving.watch())
     try:
-        await asyncio.sleep(0.3)
+        async with asyncio.timeout(60):
+            while len(looks) < 3:  # by then it was tried and was not there
+                await asyncio.sleep(0.01)
         assert serving.current is first
         _other_model(tiny_model, tmp_path / "making").rename(late)
         async with asyncio.timeout(60):

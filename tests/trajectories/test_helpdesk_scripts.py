@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from agents.program import Script, parse_program, script_regex
 from tools.actions import Action
 from tools.browser import BrowserEnvironment
-from trajectories.examples import examples
+from trajectories.examples import _mistaken, examples
 from trajectories.helpdesk.suite import HelpDesk
 from trajectories.helpdesk.tasks import FAMILIES, Maker
 from trajectories.rollout import oracle_policy, roll_out
@@ -79,6 +80,19 @@ async def test_a_script_solves_its_task(
     verdicts = [e.answer.split(":")[0] for e in taught if e.role == "reviewer"]
     assert {"approve", "revise", "done", "not yet"} == set(verdicts)
     assert not [e for e in taught if e.role == "actor"]
+
+
+def test_mistakes_in_scripts_are_mistakes() -> None:
+    """What the reviewer learns to refuse is another script than the right one, and still reads as one: the
+    least for the most, texts in each other's place, a text cut short."""
+    script = 'row = max(read_table("Net"), key=lambda r: r["Net"])\nfill(textbox("Result"), row["Bill"])'
+    found = {_mistaken(script, random.Random(seed)) for seed in range(60)}
+    assert script not in found and None not in found
+    assert all(isinstance(parse_program(str(wrong)), Script) for wrong in found)
+    assert script.replace("max(", "min(") in found
+    assert script.replace("Result", "-").replace("Bill", "Result").replace("-", "Bill") in found
+    assert script.replace('"Result"', '"Res"') in found
+    assert _mistaken("rows = read_table()", random.Random(0)) is None
 
 
 @pytest.mark.parametrize("family", [f for f in HelpDesk.scripted if f not in FROM_FILE])
